@@ -1,0 +1,168 @@
+"""The Job of one attempt: from the spec to a manifest, and nothing else.
+
+Every pod made here passes the Pod Security Standard ``restricted``, has a
+read-only root, a numeric user and no token, and nothing in the resource can undo
+that. Of the resource's own labels and annotations nothing is copied.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, timedelta
+from typing import Any, Final
+
+from schema_operator import decision, digest, duration, names, resource, run
+
+USER: Final = 65532
+"""The user and group that a migrator runs as, whatever the image says."""
+
+_POLICIES: Final = {
+    resource.DatabaseAheadPolicy.BLOCK: "refuse",
+    resource.DatabaseAheadPolicy.ACCEPT: "accept",
+}
+
+_RESULT_FILE: Final = "/dev/termination-log"
+
+
+def manifest(
+    wanted: decision.Wanted,
+    spec: resource.Spec,
+    start: decision.Start,
+    start_allowance: timedelta,
+) -> dict[str, Any]:
+    """Return the Job that carries out an attempt.
+
+    The only deadline in it is the pod's: it covers the case that no operator is
+    there to stop a run that has outlived its timeout, and leaves the pod room to
+    wait for its Secret, its image and a node.
+
+    Args:
+        wanted: the resource.
+        spec: its spec.
+        start: the attempt.
+        start_allowance: how long a pod may take to start the migrator.
+    """
+    secret = spec.database.url_secret_ref
+    labels = {
+        "app.kubernetes.io/managed-by": names.PROGRAM,
+        "app.kubernetes.io/name": "schema-migrator",
+        names.LABEL_NAME: wanted.key.name,
+        names.LABEL_UID: wanted.uid,
+        names.LABEL_DATABASE: digest.of_database(wanted.key.namespace, secret.name, secret.key),
+        names.LABEL_ATTEMPT: str(start.attempt),
+    }
+    timeout = math.ceil(spec.timeout.total_seconds())
+    deadline = timeout + math.ceil((run.GRACE + start_allowance).total_seconds())
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": start.job,
+            "namespace": wanted.key.namespace,
+            "labels": labels,
+            "annotations": {
+                names.ANNOTATION_DIGEST: start.digest,
+                names.ANNOTATION_GENERATION: str(wanted.generation),
+                names.ANNOTATION_ATTEMPT: str(start.attempt),
+                names.ANNOTATION_RUN: digest.RUN_APPLY,
+                names.ANNOTATION_SERIES: start.series.astimezone(UTC).isoformat(),
+                names.ANNOTATION_FAILURES: str(start.failures),
+                names.ANNOTATION_TIMEOUT: str(timeout),
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": names.API_VERSION,
+                    "kind": names.KIND,
+                    "name": wanted.key.name,
+                    "uid": wanted.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": {
+            "parallelism": 1,
+            "completions": 1,
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {
+                        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+                        "karpenter.sh/do-not-disrupt": "true",
+                    },
+                },
+                "spec": _pod(spec, start, deadline),
+            },
+        },
+    }
+
+
+def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str, Any]:
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": deadline,
+        "terminationGracePeriodSeconds": math.ceil(run.GRACE.total_seconds()),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(spec, start)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+    }
+    if spec.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
+    return pod
+
+
+def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
+    downgrade = ["--allow-downgrade"] if spec.allow_downgrade else []
+    return {
+        "name": names.CONTAINER,
+        "image": spec.image,
+        "imagePullPolicy": str(spec.image_pull_policy),
+        "args": ["goto", *downgrade, spec.target],
+        "env": _environment(spec, start),
+        "terminationMessagePath": _RESULT_FILE,
+        "terminationMessagePolicy": "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"memory": "256Mi"},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+    }
+
+
+def _environment(spec: resource.Spec, start: decision.Start) -> list[dict[str, Any]]:
+    secret = spec.database.url_secret_ref
+    values = {
+        "MIGRATE_TIMEOUT": duration.render(spec.timeout),
+        "MIGRATE_LOCK_TIMEOUT": duration.render(spec.lock_timeout),
+        "MIGRATE_STATEMENT_TIMEOUT": duration.render(spec.statement_timeout),
+        "MIGRATE_ON_DATABASE_AHEAD": _POLICIES[spec.on_database_ahead],
+        "MIGRATE_RESULT_FILE": _RESULT_FILE,
+        "MIGRATE_RUN_ID": start.job,
+        "MIGRATE_IMAGE": spec.image,
+    }
+    if spec.tree is not None:
+        values["MIGRATE_TREE"] = spec.tree
+    reference = {"name": secret.name, "key": secret.key}
+    return [
+        {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": reference}},
+        *({"name": name, "value": value} for name, value in values.items()),
+        {
+            "name": "MIGRATE_POD",
+            "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+        },
+    ]

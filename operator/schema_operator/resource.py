@@ -1,0 +1,371 @@
+"""The SchemaMigration as types: the one definition of its fields.
+
+The CRD is generated from these models, and the docstring under a field is what
+``kubectl explain`` shows. The rules are CEL, so the API server itself refuses a
+resource that can't work, before anything is stored.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+import pydantic
+from pydantic.alias_generators import to_camel
+
+from schema_operator import duration
+
+
+def _rules(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {"x-kubernetes-validations": list(rules)}
+
+
+def _rule(rule: str, message: str, **more: str) -> dict[str, str]:
+    return {"rule": rule, "message": message, **more}
+
+
+def _list(kind: str, *keys: str) -> dict[str, Any]:
+    extra: dict[str, Any] = {"x-kubernetes-list-type": kind}
+    return extra | ({"x-kubernetes-list-map-keys": list(keys)} if keys else {})
+
+
+Duration = Annotated[
+    timedelta,
+    pydantic.BeforeValidator(
+        lambda value: duration.parse(value) if isinstance(value, str) else value
+    ),
+    pydantic.PlainSerializer(duration.render, return_type=str),
+    pydantic.WithJsonSchema(
+        {"type": "string", "pattern": duration.PATTERN, "maxLength": duration.MAXIMUM_LENGTH}
+    ),
+]
+"""A duration with a unit, as ``90s``, ``15m`` or ``1h30m``."""
+
+Time = Annotated[
+    datetime,
+    pydantic.PlainSerializer(
+        lambda value: value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str
+    ),
+    pydantic.WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
+]
+"""A moment in whole seconds."""
+
+
+def _duration(default: str) -> Any:
+    """Return a duration field with that default."""
+    return pydantic.Field(default=duration.parse(default), json_schema_extra={"default": default})
+
+
+NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+
+
+def _text(maximum: int, **more: Any) -> Any:
+    return pydantic.Field(max_length=maximum, **more)
+
+
+class Model(pydantic.BaseModel):
+    """What all parts of the resource share: frozen, camelCase outside, unknown fields ignored.
+
+    A newer CRD may be served to an older operator, so a field that is not known
+    here is no error.
+    """
+
+    model_config = pydantic.ConfigDict(
+        frozen=True,
+        extra="ignore",
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+class ImagePullPolicy(enum.StrEnum):
+    """When the node pulls the image."""
+
+    ALWAYS = "Always"
+    IF_NOT_PRESENT = "IfNotPresent"
+    NEVER = "Never"
+
+
+class DatabaseAheadPolicy(enum.StrEnum):
+    """What to do with a database that is at a revision which the image does not know."""
+
+    BLOCK = "Block"
+    ACCEPT = "Accept"
+
+
+class LocalReference(Model):
+    """A reference to an object of the same namespace."""
+
+    name: str = _text(253, pattern=NAME)
+    """The object's name."""
+
+
+class SecretKeyReference(Model):
+    """A reference to one key of a Secret of the same namespace."""
+
+    name: str = _text(253, pattern=NAME)
+    """The Secret's name. The Secret need not exist yet: the run waits for it."""
+
+    key: str = _text(253, default="DATABASE_URL", pattern=r"^[-._a-zA-Z0-9]+$")
+    """The key whose value is the database's URL."""
+
+
+class Database(Model):
+    """The database that is migrated."""
+
+    url_secret_ref: SecretKeyReference = pydantic.Field(
+        json_schema_extra=_rules(
+            _rule(
+                "self == oldSelf",
+                "the target database is immutable; create a new SchemaMigration",
+                reason="FieldValueForbidden",
+            )
+        )
+    )
+    """Where the database's URL is found. Only the migrator's pod reads it, never the operator.
+    Immutable: another database is another SchemaMigration."""
+
+
+class Retry(Model):
+    """How often, and how soon, a run that failed is tried again."""
+
+    limit: int = pydantic.Field(default=5, ge=0, le=1000)
+    """How many retries follow a first failure before the resource is Stalled. Only runs that
+    failed, ran out of time or ended unknown count; waiting for a lock, an unreachable database
+    and an interrupted run don't."""
+
+    backoff: Duration = _duration("10s")
+    """The wait after the first attempt; it doubles with each further one."""
+
+    max_backoff: Duration = _duration("5m")
+    """The longest wait between two attempts."""
+
+
+class Spec(Model):
+    """What a person asks for."""
+
+    image: str = _text(512, pattern=r"^[^\s]+$")
+    """The migrator's image with the migrations in it; its entry point is the migrator. A digest
+    pins what runs; a tag that moves is only seen when something else changes or a run is
+    requested."""
+
+    image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
+    """When the node pulls the image."""
+
+    image_pull_secrets: tuple[LocalReference, ...] = pydantic.Field(
+        default=(), max_length=16, json_schema_extra=_list("map", "name")
+    )
+    """The Secrets that the node pulls the image with."""
+
+    tree: str | None = _text(253, default=None, pattern=r"^[-A-Za-z0-9_./:]+$")
+    """Which migrations in the image: a Python package, a package and a path inside it
+    (package:path), or a directory. Absent: what the image says itself."""
+
+    database: Database
+    """The database that is migrated."""
+
+    target: str = _text(128, default="head", pattern=r"^[A-Za-z0-9_.]+$")
+    """Where the database shall be: head, heads (of a history with several), base, or a
+    revision's id."""
+
+    allow_downgrade: bool = False
+    """Whether revisions may be reverted to reach the target. Reverting can destroy data."""
+
+    on_database_ahead: DatabaseAheadPolicy = DatabaseAheadPolicy.BLOCK
+    """What to do when the database is at a revision that the image does not know, as after an
+    application was rolled back. Block: Stalled. Accept: Ready, and the database is left as it
+    is."""
+
+    timeout: Duration = _duration("15m")
+    """The longest that one run takes, waiting for locks included."""
+
+    lock_timeout: Duration = _duration("2s")
+    """The longest that one statement waits for a lock, and with it everything that queues up
+    behind that statement. A step that did not get its lock is tried again within the timeout."""
+
+    statement_timeout: Duration = _duration("0s")
+    """The longest that one statement takes. 0s: no limit but the run's timeout."""
+
+    suspend: bool = False
+    """Starts nothing new while true. A run that is under way goes on."""
+
+    retry: Retry = Retry()
+    """How often, and how soon, a run that failed is tried again."""
+
+    history_limit: int = pydantic.Field(default=5, ge=0, le=20)
+    """How many finished runs are kept, as Jobs and in the status. The newest Job always is."""
+
+    model_config = pydantic.ConfigDict(
+        json_schema_extra=_rules(
+            _rule(
+                "self.target != 'base' || self.allowDowngrade",
+                "target base needs allowDowngrade: true",
+                fieldPath=".target",
+            ),
+            _rule(
+                "duration(self.timeout) >= duration('1s') && duration(self.timeout) <= duration('168h')",
+                "timeout must be from 1s to 168h",
+                fieldPath=".timeout",
+            ),
+            _rule(
+                "duration(self.lockTimeout) >= duration('1ms')"
+                " && duration(self.lockTimeout) <= duration('168h')",
+                "lockTimeout must be from 1ms to 168h",
+                fieldPath=".lockTimeout",
+            ),
+            _rule(
+                "duration(self.statementTimeout) <= duration('168h')",
+                "statementTimeout must be at most 168h",
+                fieldPath=".statementTimeout",
+            ),
+            _rule(
+                "duration(self.retry.backoff) >= duration('100ms')"
+                " && duration(self.retry.backoff) <= duration(self.retry.maxBackoff)"
+                " && duration(self.retry.maxBackoff) <= duration('24h')",
+                "retry needs 100ms <= backoff <= maxBackoff <= 24h",
+                fieldPath=".retry",
+            ),
+        )
+    )
+
+
+class Run(Model):
+    """One run, as it ended."""
+
+    job: str = _text(63)
+    """The Job's name."""
+
+    outcome: str = _text(32)
+    """How it ended, in the migrator's word; unknown where its report was lost, not_begun where
+    its container never started."""
+
+    from_: str | None = _text(1024, default=None, alias="from")
+    """The database's position before the run."""
+
+    to: str | None = _text(1024, default=None)
+    """The position after it, as read back from the database. Absent: not known."""
+
+    start_time: Time | None = None
+    """When the migrator started."""
+
+    completion_time: Time | None = None
+    """When it ended."""
+
+    exit_code: int | None = pydantic.Field(default=None, ge=-(2**31), le=2**31 - 1)
+    """The migrator's exit code."""
+
+    sqlstate: str | None = _text(5, default=None)
+    """The database's five-character error code, where an error had one."""
+
+    message: str | None = _text(2048, default=None)
+    """What the migrator said of it."""
+
+    lock_wait_seconds: float | None = pydantic.Field(default=None, ge=0, le=1e9)
+    """How long it waited for locks."""
+
+    blocked_by: str | None = _text(1024, default=None)
+    """Who held the lock that it waited for last."""
+
+
+class Condition(Model):
+    """One condition, in the form that all of Kubernetes uses."""
+
+    type: str = _text(316)
+    """Ready, Reconciling or Stalled."""
+
+    status: str = pydantic.Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})
+    """True, False or Unknown."""
+
+    observed_generation: int | None = pydantic.Field(default=None, ge=0, le=2**63 - 1)
+    """The generation of the spec that it speaks of."""
+
+    last_transition_time: Time
+    """When its status last changed."""
+
+    reason: str = _text(1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    """Why, in one word."""
+
+    message: str = _text(4096)
+    """Why, in a sentence for a person."""
+
+
+class Status(Model):
+    """What the operator says. Nobody else writes it."""
+
+    observed_generation: int | None = pydantic.Field(default=None, ge=-1, le=2**63 - 1)
+    """The generation of the spec that this status speaks of; -1 before the first."""
+
+    observed_digest: str | None = _text(128, default=None)
+    """The digest of the run that this status speaks of. It tells a finished run from a new wish
+    after its Job is gone."""
+
+    version: str | None = _text(1024, default=None)
+    """The database's position, as the last run read it: a revision's id, several with commas
+    between, or base."""
+
+    dirty: bool | None = None
+    """Whether the database may hold half of a revision, as the last run read it."""
+
+    incident: str | None = _text(128, default=None)
+    """The id of the open dirty event."""
+
+    target_version: str | None = _text(1024, default=None)
+    """What the target meant in the image that ran."""
+
+    pending: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
+    """How many revisions were missing at the target after the last run."""
+
+    image: str | None = _text(1024, default=None)
+    """The image that really ran, with its digest."""
+
+    attempt: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
+    """The number of the present or last attempt."""
+
+    failed_attempts: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
+    """How many attempts of the present run failed; retry.limit is compared with it."""
+
+    last_run: Run | None = None
+    """The last run that ended."""
+
+    history: tuple[Run, ...] = pydantic.Field(
+        default=(), max_length=20, json_schema_extra=_list("map", "job")
+    )
+    """The runs that ended, newest first, at most historyLimit."""
+
+    last_migration_time: Time | None = None
+    """When a run last moved the database."""
+
+    next_attempt_time: Time | None = None
+    """When the next attempt is due."""
+
+    conditions: tuple[Condition, ...] = pydantic.Field(
+        default=(), max_length=8, json_schema_extra=_list("map", "type")
+    )
+    """Ready, and while it is not: Reconciling where the operator goes on by itself, Stalled where
+    a person has to do something, neither where it waits for one."""
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of that type, if there is one."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+
+class SchemaMigration(Model):
+    """Keeps one PostgreSQL database's schema at a revision.
+
+    Each run is a Job of the migrator; the status says where the database is and whether a
+    person is needed.
+    """
+
+    spec: Spec
+    """What a person asks for."""
+
+    status: Status = Status()
+    """What the operator says. Nobody else writes it."""
+
+
+FIRST_STATUS: Final[dict[str, Any]] = {"observedGeneration": -1}
+"""The status of a resource that no operator has seen: without it, tools that follow kstatus would
+take a new resource for a finished one."""

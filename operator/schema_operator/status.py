@@ -1,0 +1,321 @@
+"""What the status says: the whole of it, from the step that was decided on.
+
+Nobody else makes a status, and all texts that belong to a reason are here. A
+message is one sentence or two for a person: what is the matter, and what to do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from schema_operator import decision, resource
+from schema_operator import run as runs
+from schema_operator.reason import (
+    READY,
+    RECONCILING,
+    STALLED,
+    ConditionType,
+    Reason,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MESSAGE_LENGTH: Final = 1024
+"""The most characters of a condition's message."""
+
+_LIMITS: Final = {"message": 1024, "from": 512, "to": 512, "blockedBy": 512}
+"""The most characters of a run's texts in the status."""
+
+
+def compose(
+    wanted: decision.Wanted,
+    observed: Sequence[runs.Run],
+    verdict: decision.Verdict | decision.Keep,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return the whole status that follows from a verdict.
+
+    The same world gives the same status, so writing it again changes nothing.
+    What is empty or not known is left out.
+
+    Args:
+        wanted: the resource, with the status that it has.
+        observed: its runs, newest first.
+        verdict: what to say.
+        now: the present moment, for conditions that change.
+    """
+    limit = wanted.spec.history_limit if isinstance(wanted.spec, resource.Spec) else 20
+    status = _dump(wanted.status)
+    for each in reversed(observed):
+        _record(status, wanted.status, each)
+    history = status.get("history", [])[:limit]
+    status["history"] = history
+    status["observedGeneration"] = wanted.generation
+    if isinstance(verdict, decision.Keep):
+        status["conditions"] = [
+            {**condition, "observedGeneration": wanted.generation}
+            for condition in status.get("conditions", ())
+        ]
+    else:
+        _state(status, verdict)
+        status["conditions"] = _conditions(wanted, verdict, status, now)
+    order = [field.alias or name for name, field in resource.Status.model_fields.items()]
+    return {key: status[key] for key in order if status.get(key) not in (None, [], {}, "")}
+
+
+def _dump(model: resource.Model) -> dict[str, Any]:
+    return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _state(status: dict[str, Any], verdict: decision.Verdict) -> None:
+    """Put what the verdict says of the attempt into a status."""
+    if verdict.digest is not None:
+        status["observedDigest"] = verdict.digest
+    if verdict.attempt is not None:
+        status["attempt"] = verdict.attempt
+    if verdict.failures is not None:
+        status["failedAttempts"] = verdict.failures
+    status["nextAttemptTime"] = (
+        None if verdict.next_attempt is None else _stamp(verdict.next_attempt)
+    )
+
+
+# Runs
+
+
+def _record(status: dict[str, Any], before: resource.Status, run: runs.Run) -> None:
+    """Put a run that ended into a status, unless it stands there already."""
+    state = run.state
+    if isinstance(state, runs.Waiting | runs.Running):
+        return
+    known = {one.job: one for one in before.history}
+    if before.last_run is not None:
+        known[before.last_run.job] = before.last_run
+    entry = known.get(run.job.name)
+    if entry is not None and not (entry.outcome == runs.UNKNOWN and isinstance(state, runs.Ended)):
+        return
+    if entry is None and _older(run, before):
+        return
+    record = _entry(run, state)
+    status["lastRun"] = record
+    others = [one for one in status.get("history", ()) if one["job"] != run.job.name]
+    status["history"] = [record, *others]
+    if isinstance(state, runs.Ended):
+        _position(status, state)
+    if isinstance(state, runs.Ended | runs.Lost) and state.image:
+        status["image"] = _short(state.image, 512)
+
+
+def _older(run: runs.Run, before: resource.Status) -> bool:
+    """Return whether a run is older than what the status knows: it left the history."""
+    last = before.last_run
+    return last is not None and last.start_time is not None and run.job.created < last.start_time
+
+
+def _position(status: dict[str, Any], state: runs.Ended) -> None:
+    """Put what a run read from the database into a status; what it did not read stays."""
+    result = state.result
+    if result.to is not None:
+        status["version"] = _short(result.to, 512)
+        status["pending"] = result.pending
+    if result.dirty is not None:
+        status["dirty"] = result.dirty
+        status["incident"] = _short(result.incident or "", 128) if result.dirty else None
+    if result.target is not None:
+        status["targetVersion"] = _short(result.target, 512)
+    if result.applied:
+        status["lastMigrationTime"] = _stamp(state.at)
+
+
+def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict[str, Any]:
+    """Return a run as the status lists it."""
+    entry: dict[str, Any] = {"job": run.job.name, "completionTime": _stamp(state.at)}
+    match state:
+        case runs.Ended(result=result):
+            entry |= {
+                "outcome": str(result.outcome),
+                "from": result.from_,
+                "to": result.to,
+                "exitCode": result.exit_code,
+                "sqlstate": result.sqlstate,
+                "message": result.message,
+                "lockWaitSeconds": result.lock_wait_seconds or None,
+                "blockedBy": result.blocked_by,
+            }
+        case runs.Lost(why=why, exit_code=exit_code):
+            entry |= {"outcome": runs.UNKNOWN, "message": why, "exitCode": exit_code}
+        case runs.NotBegun(why=why):
+            entry |= {"outcome": runs.NOT_BEGUN, "message": why}
+    if not isinstance(state, runs.NotBegun):
+        entry["startTime"] = _stamp(state.started or run.job.created)
+    entry = {key: value for key, value in entry.items() if value not in (None, "")}
+    for key, characters in _LIMITS.items():
+        if key in entry:
+            entry[key] = _short(entry[key], characters)
+    return _dump(resource.Run.model_validate(entry))
+
+
+# Conditions
+
+
+def _conditions(
+    wanted: decision.Wanted,
+    verdict: decision.Verdict,
+    status: dict[str, Any],
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Return the conditions, Ready first; one that is abnormal when true is there only then."""
+    reason = verdict.reason
+    message = _message(wanted, verdict, status)
+    states = [(ConditionType.READY, "True" if reason in READY else "False")]
+    if reason in RECONCILING:
+        states.append((ConditionType.RECONCILING, "True"))
+    if reason in STALLED:
+        states.append((ConditionType.STALLED, "True"))
+    conditions = []
+    for kind, state in states:
+        before = wanted.status.condition(kind)
+        since = _stamp(now)
+        if before is not None and before.status == state:
+            since = _stamp(before.last_transition_time)
+        conditions.append(
+            {
+                "type": str(kind),
+                "status": state,
+                "observedGeneration": wanted.generation,
+                "lastTransitionTime": since,
+                "reason": str(reason),
+                "message": message,
+            }
+        )
+    return conditions
+
+
+def _message(wanted: decision.Wanted, verdict: decision.Verdict, status: dict[str, Any]) -> str:
+    """Return the message of a verdict; the old one where only a repetition was seen."""
+    run = verdict.run
+    before = wanted.status.condition(ConditionType.READY)
+    if (
+        before is not None
+        and before.reason == verdict.reason
+        and run is not None
+        and isinstance(run.state, runs.Waiting)
+        and run.state.repeated
+        and wanted.status.attempt == verdict.attempt
+    ):
+        return before.message
+    return _short(text(verdict, status), MESSAGE_LENGTH)
+
+
+def text(verdict: decision.Verdict, status: dict[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912 - one row a reason
+    """Return what a verdict says to a person.
+
+    Args:
+        verdict: the verdict.
+        status: the status that it goes into, for the database's position.
+    """
+    said = _said(verdict)
+    version = status.get("version", "an unknown revision")
+    name = f"Run {verdict.job} (attempt {verdict.attempt})"
+    again = ""
+    if verdict.next_attempt is not None:
+        again = f" The next attempt is due at {_stamp(verdict.next_attempt)}."
+    match verdict.reason:
+        case Reason.UP_TO_DATE:
+            position = "base: no revision is applied" if version == "base" else version
+            return f"The database is at {position}."
+        case Reason.DATABASE_AHEAD_ACCEPTED:
+            return (
+                f"The database is at {version}, ahead of the image;"
+                " it is left as it is, as onDatabaseAhead: Accept says."
+            )
+        case Reason.PENDING:
+            return f"Waiting to start: {verdict.words or 'accepted'}."
+        case Reason.SECRET_NOT_READY:
+            return f"{name} waits and will start by itself. The node says: {said}"
+        case Reason.IMAGE_NOT_READY if verdict.next_attempt is None:
+            return f"{name} waits and will start by itself. The node says: {said}"
+        case Reason.IMAGE_NOT_READY:
+            return f"{name} did not begin: {said}{again}"
+        case Reason.POD_NOT_SCHEDULED:
+            return f"{name} waits and will start by itself. No node has taken its pod: {said}"
+        case Reason.MIGRATING:
+            return f"{name} {verdict.words or 'is under way'}."
+        case Reason.RETRYING:
+            return f"{name} {_ending(verdict)}: {said}{again}"
+        case Reason.DATABASE_UNREACHABLE:
+            return f"The database could not be reached: {said}{again}"
+        case Reason.LOCK_NOT_AVAILABLE:
+            return f"The database is busy: {said}{again}"
+        case Reason.VERIFYING:
+            return (
+                f"{name} ended, and how is not known: {said}"
+                f" The next run reads the database.{again}"
+            )
+        case Reason.SUSPENDED:
+            return "A run is due and is not started while spec.suspend is true."
+        case Reason.MIGRATION_FAILED:
+            failures = "once" if verdict.failures == 1 else f"{verdict.failures} times"
+            return (
+                f"Failed {failures} and is not tried again"
+                f" until the spec changes or a run is requested. {name} {_ending(verdict)}: {said}"
+            )
+        case Reason.DIRTY:
+            return (
+                "The database may hold half of a revision; look at it,"
+                f" then resolve the incident with `migrate force`. {said}"
+            )
+        case Reason.DOWNGRADE_NOT_ALLOWED:
+            return f"Reaching the target would revert revisions: {said}"
+        case Reason.TARGET_UNKNOWN:
+            return f"The image has no such target: {said}"
+        case Reason.DATABASE_AHEAD:
+            return (
+                f"The database is ahead of the image: {said} Deploy an image that knows its revision,"
+                " or set onDatabaseAhead: Accept to leave it as it is."
+            )
+        case Reason.HISTORY_EDITED:
+            return f"The database's history and the image disagree: {said}"
+        case Reason.CONFIGURATION_INVALID:
+            return f"The configuration can't work: {said}{again}"
+        case Reason.SPEC_INVALID:
+            return f"The spec can't be carried out; change it. {said}"
+
+
+def _said(verdict: decision.Verdict) -> str:
+    """Return what the run, or else the verdict, says, as a sentence."""
+    words = verdict.words
+    if verdict.run is not None:
+        match verdict.run.state:
+            case runs.Ended(result=result):
+                words = result.message or f"the migrator reported {result.outcome}"
+                if result.sqlstate and result.sqlstate not in words:
+                    words += f" (SQLSTATE {result.sqlstate})"
+            case runs.Lost(why=why) | runs.NotBegun(why=why):
+                words = why
+            case runs.Waiting() | runs.Running():
+                pass
+    words = " ".join(words.split())
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
+def _ending(verdict: decision.Verdict) -> str:
+    """Return how a run ended, as the predicate of a sentence."""
+    state = verdict.run.state if verdict.run is not None else None
+    match state:
+        case runs.Ended(result=result):
+            return f"ended as {result.outcome}"
+        case runs.NotBegun():
+            return "did not begin"
+        case _:
+            return "ended unknown"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _short(words: str, characters: int) -> str:
+    return words if len(words) <= characters else words[: characters - 1] + "…"
