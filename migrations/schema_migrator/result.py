@@ -236,7 +236,9 @@ def _clean(result: Result) -> Result:
 
 
 def _clean_text(text: str) -> str:
-    one_line = "".join(" " if character < " " or character == "\x7f" else character for character in text)
+    one_line = "".join(
+        " " if character < " " or character == "\x7f" else character for character in text
+    )
     return one_line.encode("utf-8", errors="replace").decode("utf-8")
 
 
@@ -250,7 +252,8 @@ def _shortened(document: dict[str, Any], entries: int | None, characters: int) -
             short[key] = _few(value, entries, characters)
         elif isinstance(value, dict):
             short[key] = {"id": _compact(value["id"], 80)} | {
-                name: _few(value[name], entries, characters) for name in ("revisions", "destructive")
+                name: _few(value[name], entries, characters)
+                for name in ("revisions", "destructive")
             }
         else:
             short[key] = value
@@ -282,7 +285,7 @@ def decode(text: str | bytes) -> Result:
     if document.get("v") != VERSION or isinstance(document.get("v"), bool):
         raise NotAResultError("not a result of version 1")
     try:
-        outcome = Outcome(document.get("outcome"))
+        outcome = Outcome(str(document.get("outcome")))
     except ValueError as error:
         raise NotAResultError("an unknown outcome") from error
     refusal = _optional(document, "refusal", str)

@@ -1,0 +1,80 @@
+"""The next revision of a tree, as a file to fill in."""
+
+from __future__ import annotations
+
+import re
+import string
+from typing import TYPE_CHECKING
+
+from schema_migrator.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from schema_migrator.tree import Tree
+
+_TEMPLATE = string.Template(
+    '''"""$message.
+
+Revision: $revision
+Revises: $parent
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "$revision"
+down_revision = $parent_value
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    raise NotImplementedError("write the upgrade of $revision, then remove this line")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("write the downgrade of $revision, then remove this line")
+'''
+)
+_LONGEST_SLUG = 40
+
+
+def create(tree: Tree, name: str) -> Path:
+    """Write the next numbered revision of a tree and return its file.
+
+    Args:
+        tree: the tree; its head becomes the new revision's parent.
+        name: a few words, as ``add billing address``.
+
+    Raises:
+        ConfigurationError: the name has no letter or digit, or the file can't be written.
+        RefusedError: the tree has several heads.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:_LONGEST_SLUG].strip("_")
+    if not slug:
+        raise ConfigurationError(
+            "the name of a revision needs a letter or digit, as in: migrate create add_billing_address"
+        )
+    parent = tree.head
+    numbers = [one.revision for one in tree.all_revisions() if one.revision.isdigit()]
+    width = max((len(one) for one in numbers), default=4)
+    revision = str(max((int(one) for one in numbers), default=0) + 1).zfill(width)
+    path = tree.location.versions / f"{revision}_{slug}.py"
+    message = name.strip().replace("_", " ").replace("\\", "").replace('"', "'").rstrip(".")
+    text = _TEMPLATE.substitute(
+        message=message[:1].upper() + message[1:],
+        revision=revision,
+        parent=parent,
+        parent_value=f'"{parent}"',
+    )
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} can't be written: {error.strerror}; create revisions in a source checkout"
+        ) from error
+    return path

@@ -1,0 +1,246 @@
+"""The options of ``migrate``: by flag, by environment, with a default.
+
+``--lock-timeout`` is ``MIGRATE_LOCK_TIMEOUT``, and so on for every option. No
+option's name ends in ``port`` or ``host``: Kubernetes puts ``MIGRATE_PORT`` and
+``MIGRATE_SERVICE_HOST`` into the environment where a Service is called
+``migrate``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any
+
+from schema_migrator import duration
+from schema_migrator.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_SERVICE_LINK = re.compile(r"MIGRATE_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_.*)?)")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: as on the command line, without dashes.
+        parse: from text to value; raises ValueError with what is wrong.
+        default: the value where neither flag nor environment gives one.
+        metavar: what the help calls the value; None for a switch.
+        help: one line.
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    metavar: str | None
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """The flag: ``--lock-timeout``."""
+        return f"--{self.name}"
+
+    @property
+    def field(self) -> str:
+        """The name in Python: ``lock_timeout``."""
+        return self.name.replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable: ``MIGRATE_LOCK_TIMEOUT``."""
+        return f"MIGRATE_{self.field.upper()}"
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _positive_duration(text: str) -> float:
+    seconds = duration.parse(text)
+    if seconds <= 0:
+        raise ValueError("must be more than 0: without a bound one lock can stop everything")
+    return seconds
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off", ""):
+        return False
+    raise ValueError("is true or false")
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"is one of {', '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _listen(text: str) -> tuple[str, int]:
+    address, colon, number = text.rpartition(":")
+    if not colon or not number.isdigit() or int(number) >= 2**16:
+        raise ValueError("needs an address and a number, such as 0.0.0.0:8080 or :8080")
+    return address.strip("[]"), int(number)
+
+
+COMMON = (
+    Option(
+        name="tree",
+        parse=_text,
+        default="tenant_registry",
+        metavar="TREE",
+        help="the revisions: package, package:path, or a directory (with a slash)",
+    ),
+    Option(
+        name="timeout",
+        parse=_positive_duration,
+        default=900.0,
+        metavar="DURATION",
+        help="how long the whole run may take",
+    ),
+    Option(
+        name="lock-timeout",
+        parse=_positive_duration,
+        default=2.0,
+        metavar="DURATION",
+        help="how long one wait for a lock may take before the revision is rolled back and tried again",
+    ),
+    Option(
+        name="statement-timeout",
+        parse=duration.parse,
+        default=0.0,
+        metavar="DURATION",
+        help="how long one statement may take; 0s: no bound",
+    ),
+    Option(
+        name="version-table",
+        parse=_text,
+        default="alembic_version",
+        metavar="NAME",
+        help="the table that holds the position",
+    ),
+    Option(
+        name="version-table-schema",
+        parse=_text,
+        default=None,
+        metavar="NAME",
+        help="its schema; by default where the search path finds it, else the search path's first",
+    ),
+    Option(
+        name="result-file",
+        parse=_text,
+        default=None,
+        metavar="FILE",
+        help="where the result is written as JSON; in a pod /dev/termination-log",
+    ),
+    Option(
+        name="run-id",
+        parse=_text,
+        default=None,
+        metavar="NAME",
+        help="the run's name in the history",
+    ),
+    Option(
+        name="pod", parse=_text, default=None, metavar="NAME", help="the pod's name in the history"
+    ),
+    Option(
+        name="image",
+        parse=_text,
+        default=None,
+        metavar="NAME",
+        help="the image's name in the history",
+    ),
+    Option(
+        name="json",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="report as JSON on standard output",
+    ),
+)
+
+MOVING = (
+    Option(
+        name="on-database-ahead",
+        parse=_choice("refuse", "accept"),
+        default="refuse",
+        metavar="refuse|accept",
+        help="what to do when the database is ahead of the tree, as after a rollback of the application",
+    ),
+)
+
+HOLDING = (
+    Option(
+        name="hold",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="after success stay until SIGTERM, for orchestrators that restart whatever ends",
+    ),
+    Option(
+        name="listen",
+        parse=_listen,
+        default=None,
+        metavar="ADDRESS:NUMBER",
+        help="with --hold: answer GET /readyz there",
+    ),
+)
+
+ALLOWING = (
+    Option(
+        name="allow-downgrade",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="allow going down to a target that is behind",
+    ),
+)
+
+
+def from_environment(
+    options: Iterable[Option], given: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return each option's value: the flag's, else the environment's, else the default.
+
+    Args:
+        options: the options of the command.
+        given: field to value for each flag; None where it was not given.
+        environment: the process's environment.
+
+    Raises:
+        ConfigurationError: a variable's value is wrong.
+    """
+    values: dict[str, Any] = {}
+    for option in options:
+        value = given.get(option.field)
+        text = environment.get(option.variable)
+        if value is None and text is not None and (text or option.metavar is None):
+            try:
+                value = option.parse(text)
+            except ValueError as error:
+                raise ConfigurationError(f"{option.variable} {error}") from None
+        values[option.field] = option.default if value is None else value
+    return values
+
+
+def unknown_variables(options: Iterable[Option], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ``MIGRATE_`` variables that no option has, but for a Service's links."""
+    known = {option.variable for option in options}
+    return tuple(
+        sorted(
+            name
+            for name in environment
+            if name.startswith("MIGRATE_")
+            and name not in known
+            and not _SERVICE_LINK.fullmatch(name)
+        )
+    )

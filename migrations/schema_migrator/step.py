@@ -1,0 +1,428 @@
+"""One revision, run in its own transaction, with its proof beside it.
+
+The revision's DDL, the version rows and the end of its history row commit
+together. Whatever happens instead, what is reported afterwards was read from
+the database and not concluded from the calls that were seen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from alembic.config import Config
+from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.util import load_python_file
+from psycopg import sql
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
+
+from schema_migrator import heal, history, sqlstate
+from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
+from schema_migrator.session import Connection, RefusedStatementError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Engine
+
+    from schema_migrator.history import Author, Names, OpenRow
+    from schema_migrator.tree import Step, Tree
+
+
+class ConnectionLostError(Exception):
+    """The session is gone; what became of the revision is not known yet.
+
+    Attributes:
+        sqlstate: the server's last word, where it had one.
+    """
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__("the connection was lost")
+        self.sqlstate = code
+
+
+@dataclasses.dataclass(slots=True)
+class _Marker:
+    """The history row of one attempt."""
+
+    names: Names
+    author: Author
+    step: Step
+    checksum: str
+    lock_wait: float
+    supersedes: int | None
+    incident: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
+    id: int | None = None
+
+    def insert(self, connection: Connection, text: str | None, index_before: str | None) -> None:
+        """Insert the row; with a superseded one, end that in the same statement."""
+        supersede = (
+            sql.SQL("")
+            if self.supersedes is None
+            else sql.SQL(
+                "WITH superseded AS (UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'superseded'"
+                " WHERE id = {} AND ended_at IS NULL) "
+            ).format(self.names.history, self.supersedes)
+        )
+        row = connection.execute(
+            supersede
+            + sql.SQL(
+                "INSERT INTO {} (run, direction, revision, from_position, incident, supersedes, in_transaction,"
+                " statement_number, statement, index_before, checksum, lock_wait_seconds, host, image, migrator)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+            ).format(self.names.history),
+            [
+                self.author.run, self.step.direction, self.step.revision, history.show_position(self.step.before),
+                self.incident, self.supersedes, text is None, 0 if text is None else 1, _cut(text), index_before,
+                self.checksum, self.lock_wait, self.author.host, self.author.image, self.author.migrator,
+            ],
+        ).fetchone()  # fmt: skip
+        self.id = row[0] if row else None
+
+    def write_statement(self, connection: Connection, number: int, text: str) -> None:
+        """Note the statement outside a transaction that is about to run."""
+        connection.execute(
+            sql.SQL("UPDATE {} SET statement_number = %s, statement = %s WHERE id = %s").format(
+                self.names.history
+            ),
+            [number, _cut(text), self.id],
+        )
+
+    def is_there(self, connection: psycopg.Connection[Any]) -> bool:
+        """Read the row back: is it there, and without an end?"""
+        row = connection.execute(
+            sql.SQL("SELECT FROM {} WHERE id = %s AND ended_at IS NULL").format(self.names.history),
+            [self.id],
+        ).fetchone()
+        return row is not None
+
+    def read(self, connection: psycopg.Connection[Any]) -> str | None:
+        """Return the row's outcome, ``open`` while it has no end, None where it is not there."""
+        if self.id is None:
+            return None
+        row = connection.execute(
+            sql.SQL("SELECT coalesce(outcome, 'open') FROM {} WHERE id = %s").format(
+                self.names.history
+            ),
+            [self.id],
+        ).fetchone()
+        return str(row[0]) if row else None
+
+    def look_at_index(self, connection: Connection, text: str) -> str | None:
+        """Return what must be known of an index before a text builds or drops it."""
+        return heal.look(connection, text)
+
+    def completion(self) -> sql.Composed:
+        """Return the statements that move the version rows and end the row; each must hit one row."""
+        names = self.names
+        parts: list[sql.Composable] = [
+            sql.SQL("DELETE FROM {} WHERE version_num = {}").format(names.versions, one)
+            for one in self.step.deleted
+        ]
+        parts += [
+            sql.SQL("UPDATE {} SET version_num = {} WHERE version_num = {}").format(
+                names.versions, new, old
+            )
+            for old, new in self.step.updated
+        ]
+        parts += [
+            sql.SQL("INSERT INTO {} (version_num) VALUES ({})").format(names.versions, one)
+            for one in self.step.inserted
+        ]
+        parts.append(
+            sql.SQL(
+                "UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'applied', to_position = {}"
+                " WHERE id = {} AND ended_at IS NULL AND {}"
+            ).format(
+                names.history, history.show_position(self.step.after), self.id, names.lock_held
+            )
+        )
+        return sql.SQL("; ").join(parts)
+
+    def end(
+        self, connection: psycopg.Connection[Any], outcome: str, code: str | None, message: str
+    ) -> None:
+        """End the row without a move."""
+        connection.execute(
+            sql.SQL(
+                "UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = %s, sqlstate = %s, message = %s"
+                " WHERE id = %s AND ended_at IS NULL"
+            ).format(self.names.history),
+            [outcome, code, message, self.id],
+        )
+
+    def note_error(
+        self, connection: psycopg.Connection[Any], code: str | None, message: str
+    ) -> None:
+        """Write the error to a row that stays open: whoever looks finds it there."""
+        connection.execute(
+            sql.SQL(
+                "UPDATE {} SET sqlstate = %s, message = %s WHERE id = %s AND ended_at IS NULL"
+            ).format(self.names.history),
+            [code or "", message, self.id],
+        )
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= 2000 else text[:1999] + "…"  # noqa: PLR2004 - enough to recognise it
+
+
+class Runner:
+    """Runs steps on one session.
+
+    Args:
+        connection: the working session; it holds the migrator's lock.
+        tree: where the steps are from.
+        names: where the bookkeeping is.
+        author: who runs.
+        restore: puts the session's role, settings and search path back.
+        redact: takes secrets out of a text.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tree: Tree,
+        names: Names,
+        author: Author,
+        *,
+        restore: Callable[[], None],
+        redact: Callable[[str], str],
+    ) -> None:
+        self._connection = connection
+        self._tree = tree
+        self._names = names
+        self._author = author
+        self._restore = restore
+        self._redact = redact
+        self._engine: Engine | None = None
+
+    def run(
+        self,
+        step: Step,
+        *,
+        fresh: bool,
+        skip: str | None = None,
+        supersedes: int | None = None,
+        lock_wait: float = 0.0,
+    ) -> None:
+        """Run one step; on return it is applied, as read back.
+
+        Args:
+            step: the step.
+            fresh: load the revision's module anew, because an attempt has used it.
+            skip: the text of a first statement that is known to be done.
+            supersedes: the row of an interrupted attempt that this one replaces.
+            lock_wait: seconds waited so far, for the history.
+
+        Raises:
+            RevisionFailedError: it failed, and the database is clean.
+            DirtyError: it failed or was stopped after it had committed a part.
+            ConnectionLostError: the session is gone.
+            Stopped: the process was told to stop, and this session proved the
+                database clean, or is gone.
+        """
+        connection = self._connection
+        marker = _Marker(self._names, self._author, step, step.checksum, lock_wait, supersedes)
+        started = time.monotonic()
+        self._restore()
+        connection.autocommit = False
+        try:
+            self._call(step, marker, fresh=fresh, skip=skip)
+            connection.autocommit = True
+            self._verify(marker)
+        except BaseException as error:  # noqa: BLE001 - sorted by what the database says, never swallowed
+            connection.end_revision()
+            self._after_error(error, marker, seconds=time.monotonic() - started)
+
+    def _sqlalchemy(self) -> Engine:
+        if self._engine is None:
+            self._engine = create_engine(
+                "postgresql+psycopg://",
+                creator=lambda: self._connection,
+                poolclass=StaticPool,
+                use_native_hstore=False,
+            )
+        return self._engine
+
+    def _call(self, step: Step, marker: _Marker, *, fresh: bool, skip: str | None) -> None:
+        """Call the revision's function inside Alembic's contexts, then complete the step."""
+        module = (
+            load_python_file(str(step.path.parent), step.path.name) if fresh else step.script.module
+        )
+        function = module.upgrade if step.up else module.downgrade
+        # SQLAlchemy's own transaction is never ended: the commit that counts is
+        # the engine's, and closing the connection finds nothing left to do.
+        with self._sqlalchemy().connect() as connection:
+            environment = EnvironmentContext(Config(), self._tree.script)
+            context = MigrationContext(
+                connection.dialect,
+                connection,
+                {"script": self._tree.script, "transaction_per_migration": True},
+                environment,
+            )
+            environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
+            # What SQLAlchemy asks on a first connection is behind it now.
+            self._connection.begin_revision(marker, skip=skip)
+            try:
+                with environment, Operations.context(context):
+                    context.begin_transaction(_per_migration=True)
+                    function()
+                self._connection.ensure_marker()
+            finally:
+                self._connection.end_revision()
+            self._complete(marker)
+
+    def _complete(self, marker: _Marker) -> None:
+        """Move the version rows, end the history row and commit."""
+        connection = self._connection
+        with connection.cursor() as cursor:
+            cursor.execute(
+                sql.SQL("RESET SESSION AUTHORIZATION; RESET ROLE; ") + marker.completion()
+            )
+            cursor.nextset()
+            counts = []
+            while cursor.nextset():
+                counts.append(cursor.rowcount)
+        if any(count != 1 for count in counts[:-1]):
+            raise RevisionFailedError(
+                f"the position was changed while revision {marker.step.revision} ran; nothing of it was kept"
+            )
+        if counts[-1] != 1:
+            raise RevisionFailedError(
+                f"revision {marker.step.revision} gave up the migrator's lock, or removed its own history row"
+            )
+        connection.commit()
+
+    def _verify(self, marker: _Marker) -> None:
+        """Read back what the last commit left.
+
+        Raises:
+            RevisionFailedError: it is not what was written.
+        """
+        row = self._connection.execute(
+            sql.SQL(
+                "SELECT (SELECT outcome FROM {} WHERE id = %s),"
+                " (SELECT coalesce(array_agg(version_num::text ORDER BY version_num::text), '{{}}') FROM {})"
+            ).format(self._names.history, self._names.versions),
+            [marker.id],
+        ).fetchone()
+        if row is None or row[0] != "applied" or tuple(row[1]) != marker.step.after:
+            raise RevisionFailedError(
+                f"what revision {marker.step.revision} wrote did not stay after its commit"
+            )
+
+    def _after_error(self, error: BaseException, marker: _Marker, *, seconds: float) -> None:
+        """Put the session in order, ask the database what is true, and raise what follows from it."""
+        connection, step = self._connection, marker.step
+        code = code_of(error)
+        message = self._redact(describe(error))
+        try:
+            connection.rollback()
+            connection.autocommit = True
+            self._restore()
+            outcome = marker.read(connection)
+            if outcome == "applied" and isinstance(error, Stopped):
+                raise error
+            if outcome == "open":
+                self._settle(error, marker, code, message)
+            elif outcome is None:
+                history.record(
+                    connection, self._names, self._author, direction=step.direction, revision=step.revision,
+                    from_position=step.before, to_position=None,
+                    outcome="interrupted" if isinstance(error, Stopped) else "failed",
+                    incident=None, checksum=marker.checksum, code=code, message=message,
+                    seconds=seconds, lock_wait=marker.lock_wait,
+                )  # fmt: skip
+        except psycopg.OperationalError as lost:
+            if isinstance(error, Stopped):
+                raise error from None
+            raise ConnectionLostError(code or lost.sqlstate) from error
+        if isinstance(error, Stopped):
+            raise error
+        if isinstance(error, MigratorError):
+            raise error
+        if not isinstance(error, Exception):
+            raise error
+        raise RevisionFailedError(
+            f"revision {step.revision} ({step.direction}) failed: {message}; it was rolled back,"
+            f" the database is clean at {history.show_position(step.before)}",
+            sqlstate=code,
+            retryable=code in sqlstate.RETRYABLE and not connection.committed,
+        ) from error
+
+    def _settle(
+        self, error: BaseException, marker: _Marker, code: str | None, message: str
+    ) -> None:
+        """Deal with a row that was committed without an end: heal it, or call it dirty.
+
+        Raises:
+            DirtyError: it can't be healed.
+        """
+        connection = self._connection
+        state = history.read_state(connection, self._names)
+        row = state.open
+        if row is not None and heal.concerns(row):
+            if isinstance(error, Stopped):
+                # Two seconds are all there is; the next run heals what can't be healed in one.
+                connection.execute("SET statement_timeout = 1000")
+            if heal.heal(connection, row) is heal.Healing.RUN_AGAIN:
+                marker.end(
+                    connection,
+                    "interrupted" if isinstance(error, Stopped) else "failed",
+                    code,
+                    message,
+                )
+                return
+        if not isinstance(error, Stopped):
+            marker.note_error(connection, code, message)
+        if row is None:
+            return
+        raise DirtyError(
+            dirty_message(row, message), incident=row.incident, sqlstate=code
+        ) from error
+
+
+def code_of(error: BaseException) -> str | None:
+    """Return the server's code of an error, whether SQLAlchemy wrapped it or not."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def describe(error: BaseException) -> str:
+    """Return one line about an error: the server's own words without parameters and details.
+
+    SQLAlchemy's text repeats statement and parameters, and the server's details
+    quote rows: neither belongs into a log.
+    """
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    if isinstance(cause, RefusedStatementError):
+        return " ".join(str(cause).split())
+    if isinstance(cause, psycopg.Error):
+        primary = cause.diag.message_primary or str(cause) or type(cause).__name__
+        code = f" ({cause.sqlstate})" if cause.sqlstate else ""
+        return " ".join(primary.split()) + code
+    if isinstance(cause, Stopped | MigratorError):
+        return cause.message
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())[:500]}"
+
+
+def dirty_message(row: OpenRow, cause: str | None = None) -> str:
+    """Return what a person needs who finds a database dirty."""
+    where = f"revision {row.revision} ({row.direction}) was interrupted"
+    if row.statement_number:
+        text = " ".join((row.statement or "").split())
+        where += f" at statement {row.statement_number} outside a transaction ({text[:120]})"
+    reason = f": {cause}" if cause else ""
+    return (
+        f"the database is dirty: {where} after it had committed a part{reason}; look at what is there,"
+        f" complete or undo it, then record where the database is: migrate force REVISION --incident {row.incident}"
+    )
