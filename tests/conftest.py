@@ -1,0 +1,1 @@
+pytest_plugins = ["tests.fix_database", "tests.fix_migrator"]
