@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -319,6 +320,9 @@ class _Program:
         self._file.write(Result(outcome=Outcome.STARTED))
         watch.start(values["timeout"])
         report = self._move(values, self._url)
+        if watch.outcome is not None and report.outcome in (Outcome.FAILED, Outcome.UNREACHABLE):
+            # The revision turned the stop into an error of its own.
+            report = dataclasses.replace(report, outcome=watch.outcome)
         code = self._finish(report)
         if code == 0 and values.get("hold"):
             watch.end(code)

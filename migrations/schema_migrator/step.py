@@ -345,11 +345,7 @@ class Runner:
             if isinstance(error, Stopped):
                 raise error from None
             raise ConnectionLostError(code or lost.sqlstate) from error
-        if isinstance(error, Stopped):
-            raise error
-        if isinstance(error, MigratorError):
-            raise error
-        if not isinstance(error, Exception):
+        if isinstance(error, Stopped | MigratorError):
             raise error
         raise RevisionFailedError(
             f"revision {step.revision} ({step.direction}) failed: {message}; it was rolled back,"
@@ -409,6 +405,8 @@ def describe(error: BaseException) -> str:
     if isinstance(cause, psycopg.Error):
         primary = cause.diag.message_primary or str(cause) or type(cause).__name__
         code = f" ({cause.sqlstate})" if cause.sqlstate else ""
+        if cause.sqlstate == sqlstate.IN_FAILED_TRANSACTION:
+            code += "; the revision had swallowed the error of an earlier statement"
         return " ".join(primary.split()) + code
     if isinstance(cause, Stopped | MigratorError):
         return cause.message
