@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.fix_database", "tests.fix_migrator"]
+pytest_plugins = ["tests.fix_cluster", "tests.fix_database", "tests.fix_migrator"]

@@ -12,6 +12,7 @@ from local_kubernetes import binaries, cluster
 from local_kubernetes.errors import ClusterError, LocalKubernetesError
 from local_kubernetes.folders import Folder
 from local_kubernetes.launch import NODE, Options
+from local_kubernetes.options import image_option
 from local_kubernetes.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,21 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("local_kubernetes: interrupted", file=sys.stderr)
     return 1
-
-
-def image_option(text: str) -> tuple[str, tuple[str, ...]]:
-    """Reads ``PATTERN=COMMAND``.
-
-    Args:
-        text: the command is split at spaces.
-
-    Raises:
-        argparse.ArgumentTypeError: there is no ``=``.
-    """
-    pattern, equals, command = text.partition("=")
-    if not pattern or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not PATTERN=COMMAND")
-    return pattern, tuple(command.split())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -146,6 +146,7 @@ def node_command(place: Folder, name: str) -> tuple[str, ...]:
         f"--name={name}",
         f"--folder={place.node(name)}",
         f"--images={place.images}",
+        f"--node-version=v{binaries.kubernetes_version()}-process",
     )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_STRAYS_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
 
 _STAT_STATE: Final = 0
@@ -144,35 +146,56 @@ def dies_with_parent() -> Callable[[], None]:
     return arm
 
 
-def session_members(session: int) -> list[int]:
-    """The processes of a session that still run.
+def become_reaper() -> None:
+    """Makes orphans of this process's descendants its children, instead of init's."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> list[int]:
+    """The children of this process, adopted ones too."""
+    found: list[int] = []
+    for listing in Path("/proc/self/task").glob("*/children"):
+        found += [int(pid) for pid in listing.read_text(encoding="utf-8").split()]
+    return found
+
+
+def belongs_to(pid: int, sessions: set[int], folder: str) -> bool:
+    """Whether a process came from a container.
 
     Args:
-        session: its id, which is the pid of its first process.
+        pid: the process.
+        sessions: the sessions of the containers meant.
+        folder: the folder that stands in their environment, for those that left the session.
     """
-    members = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        fields = _stat(int(entry.name))
-        if fields is None or fields[_STAT_STATE] == "Z":
-            continue
-        if int(fields[_STAT_SESSION]) == session:
-            members.append(int(entry.name))
-    return members
+    fields = _stat(pid)
+    if fields is None or fields[_STAT_STATE] == "Z":
+        return False
+    if int(fields[_STAT_SESSION]) in sessions:
+        return True
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"={folder}/".encode() in environment
 
 
-def kill_session(session: int) -> None:
-    """Kills all that is left of a session; what it forks meanwhile too.
+def kill_strays(sessions: set[int], folder: str) -> None:
+    """Kills all that containers left behind; what it forks meanwhile too.
 
     A session's id is not given out again as long as one member lives.
 
     Args:
-        session: its id.
+        sessions: the sessions of the containers.
+        folder: the folder that stands in their environment.
     """
-    deadline = time.monotonic() + 5
-    while (members := session_members(session)) and time.monotonic() < deadline:
-        for pid in members:
+    deadline = time.monotonic() + _STRAYS_SECONDS
+    while time.monotonic() < deadline:
+        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+        strays = [pid for pid in pids if belongs_to(pid, sessions, folder)]
+        if not strays:
+            return
+        for pid in strays:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)

@@ -1,0 +1,140 @@
+"""A Kubernetes for the tests: one a run, shared by all of its workers.
+
+``SCHEMA_OPERATOR_KUBECONFIG`` names a cluster to use instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
+from local_kubernetes.launch import Options
+from local_kubernetes.processes import Identity
+from local_kubernetes.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+MIGRATE = Path(sys.executable).with_name("migrate")
+
+IMAGES = {
+    "registry.example/tenant-registry-migrations:*": (str(MIGRATE),),
+    "local/shell:*": (),  # the pod names the command
+    "local/python:*": (sys.executable,),
+}
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    shared = _shared_folder(tmp_path_factory)
+    existing = os.environ.get(EXISTING_VARIABLE)
+    if existing:
+        yield Cluster.existing(Path(existing), shared / "existing")
+        return
+    with _counted(shared, +1):
+        started = Cluster.attach(shared / "cluster")
+        if started is None:
+            options = Options(images=IMAGES, owner=Identity.of(_run_process()))
+            started = Cluster.start(shared / "cluster", options, Progress(sys.__stderr__))
+    try:
+        yield started
+    finally:
+        with _counted(shared, -1) as users:
+            if users == 0:
+                started.stop()
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    cluster.kubectl("create", "namespace", name)
+    # Without it the server refuses pods.
+    cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=20s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """The objects of one namespace, as dictionaries."""
+
+    cluster: Cluster
+    namespace: str
+
+    def apply(self, *documents: dict[str, Any]) -> None:
+        listing = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+        self.kubectl("apply", "--filename=-", stdin=json.dumps(listing))
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
+        document: dict[str, Any] | None = json.loads(found) if found else None
+        return document
+
+    def list(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        listing = self.kubectl("get", kind, f"--selector={selector}", "--output=json")
+        items: list[dict[str, Any]] = json.loads(listing)["items"]
+        return items
+
+    def delete(self, kind: str, name: str, *options: str) -> None:
+        self.kubectl("delete", kind, name, "--wait=false", *options)
+
+    def pod_of(self, job: str) -> dict[str, Any]:
+        """The one pod of a Job, as soon as there is one."""
+        return eventually(lambda: self.list("pods", f"job-name={job}"))[0]
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
+
+
+@pytest.fixture
+def objects(cluster: Cluster, namespace: str) -> Objects:
+    return Objects(cluster, namespace)
+
+
+def eventually(question: Callable[[], T | None], seconds: float = 20.0) -> T:
+    """The first answer that is true, asked again and again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g}s; the last answer was {answer!r}")
+        time.sleep(0.05)
+
+
+def _run_process() -> int:
+    """The process that lives as long as the run: the one that started the workers, if any."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+def _shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of a run have in common."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@contextlib.contextmanager
+def _counted(shared: Path, change: int) -> Iterator[int]:
+    """Counts the workers that use the cluster; one at a time gets in here."""
+    with (shared / "cluster.users").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        users = int(file.read() or 0) + change
+        file.truncate(0)
+        file.write(str(users))
+        file.flush()
+        yield users
