@@ -7,6 +7,7 @@ so a restart at any point changes nothing, and a test needs no cluster.
 from __future__ import annotations
 
 import dataclasses
+import enum
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -78,7 +79,7 @@ class Rejection:
     Attributes:
         generation: the resource's generation then.
         digest: the digest of the run.
-        words: the server's words.
+        words: why, for a person.
         until: when to try again; None: not before the spec changes.
     """
 
@@ -169,6 +170,13 @@ class Stop:
     job: projection.JobView
 
 
+class Line(enum.Enum):
+    """What an attempt that is due waits for."""
+
+    DATABASE = "database"
+    TOTAL = "total"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What comes next.
@@ -177,12 +185,14 @@ class Step:
         verdict: what the status shall say; None: the resource is on its way out.
         action: what to do.
         again: when to decide again if nothing happens until then.
+        line: where an attempt that is due waits for its turn.
         surplus: Jobs to delete once the status that reports them stands.
     """
 
     verdict: Verdict | Keep | None
     action: Start | Stop | None = None
     again: datetime | None = None
+    line: Line | None = None
     surplus: tuple[projection.JobView, ...] = ()
 
 
@@ -467,11 +477,12 @@ def _start(world: World, spec: resource.Spec, start: Start, meanwhile: Verdict |
         return Step(verdict=verdict, again=rejection.until)
     if world.blocker is not None:
         if world.blocker.own and meanwhile is not None:
-            return Step(verdict=meanwhile)
-        return Step(verdict=dataclasses.replace(pending, words=world.blocker.words))
+            return Step(verdict=meanwhile, line=Line.DATABASE)
+        words = world.blocker.words
+        return Step(verdict=dataclasses.replace(pending, words=words), line=Line.DATABASE)
     if world.queued:
         words = "as many runs as are allowed are at work already"
-        return Step(verdict=dataclasses.replace(pending, words=words))
+        return Step(verdict=dataclasses.replace(pending, words=words), line=Line.TOTAL)
     return Step(
         verdict=Verdict(
             reason=Reason.MIGRATING,

@@ -279,7 +279,7 @@ class Condition(Model):
     status: str = pydantic.Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})
     """True, False or Unknown."""
 
-    observed_generation: int | None = pydantic.Field(default=None, ge=0, le=2**63 - 1)
+    observed_generation: int | None = pydantic.Field(default=None, ge=0, le=2**53 - 1)
     """The generation of the spec that it speaks of."""
 
     last_transition_time: Time
@@ -295,7 +295,7 @@ class Condition(Model):
 class Status(Model):
     """What the operator says. Nobody else writes it."""
 
-    observed_generation: int | None = pydantic.Field(default=None, ge=-1, le=2**63 - 1)
+    observed_generation: int | None = pydantic.Field(default=None, ge=-1, le=2**53 - 1)
     """The generation of the spec that this status speaks of; -1 before the first."""
 
     observed_digest: str | None = _text(128, default=None)

@@ -1,0 +1,85 @@
+"""What the watches bring: into the cache, and from there the right keys into the queue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schema_operator import projection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from schema_operator.cache import Cache
+    from schema_operator.queue import Queue
+
+DELETED = "DELETED"
+
+
+class Intake:
+    """Takes over events of three kinds."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        queue: Queue,
+        wake: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._wake = wake
+        self._clock = clock
+
+    def resource(self, kind: str | None, body: projection.Body) -> None:
+        """Take over an event of a SchemaMigration."""
+        view = projection.of_resource(body)
+        if kind == DELETED:
+            self._cache.drop_resource(view.key, view.uid)
+            self._queue.add(view.key)
+        elif self._cache.put_resource(view):
+            self._queue.add(view.key)
+
+    def job(self, kind: str | None, body: projection.Body) -> None:
+        """Take over an event of a Job."""
+        view = projection.of_job(body)
+        before = self._cache.jobs.get((view.namespace, view.name))
+        if kind == DELETED:
+            news = self._cache.drop_job((view.namespace, view.name), view.uid)
+            ended = True
+        else:
+            news = self._cache.put_job(view, self._clock())
+            ended = view.finished is not None
+        if news:
+            own_end = before is not None and before.finished is None and ended
+            if before is None or ended or view.deleting:
+                self._queue.add(view.key, urgent=own_end)
+            if ended:
+                self._wake(view.database)
+
+    def pod(self, kind: str | None, body: projection.Body) -> None:
+        """Take over an event of a pod."""
+        view = projection.of_pod(body)
+        name = (view.namespace, view.name)
+        before = self._cache.pods.get(name)
+        if kind == DELETED:
+            news = self._cache.drop_pod(name, view.uid, view, self._clock())
+        else:
+            news = self._cache.put_pod(view, self._clock())
+        if not news:
+            return
+        ended = isinstance(view.migrate, projection.Terminated) or kind == DELETED
+        if before is None or _differs(before, view) or kind == DELETED:
+            self._queue.add(view.key, urgent=ended)
+        if not view.may_run or kind == DELETED:
+            self._wake(view.database)
+
+
+def _differs(before: projection.PodView, after: projection.PodView) -> bool:
+    """Return whether anything that a decision looks at has changed."""
+    return (
+        before.migrate != after.migrate
+        or before.phase != after.phase
+        or before.unscheduled != after.unscheduled
+        or before.node != after.node
+    )

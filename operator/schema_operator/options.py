@@ -1,0 +1,45 @@
+"""What the operator can be told when it starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class LogFormat(enum.StrEnum):
+    """How a line of the log looks."""
+
+    JSON = "json"
+    TEXT = "text"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the operator was told.
+
+    Attributes:
+        namespaces: only these; empty: the whole cluster.
+        kubeconfig: where to find the API server; None: as a pod does.
+        workers: how many resources are looked after at the same moment.
+        maximum_runs: how many migrators may be at work at the same moment.
+        start_allowance: how long a pod may take to start its migrator.
+        resync: how often what is known is compared with what exists.
+        health_listen: the address and port of health and metrics; None: none.
+        log_format: how a line of the log looks.
+        verbose: whether to log what is only of use to a developer.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    kubeconfig: Path | None = None
+    workers: int = 16
+    maximum_runs: int = 100
+    start_allowance: timedelta = timedelta(hours=1)
+    resync: timedelta = timedelta(minutes=10)
+    health_listen: tuple[str, int] | None = None
+    log_format: LogFormat = LogFormat.JSON
+    verbose: bool = False

@@ -1,0 +1,140 @@
+"""Comparing what is known with what exists.
+
+At the start nothing may be decided before everything that exists has been seen:
+a Job not seen yet would be created a second time. Later it finds what went
+while nobody watched, for a watch that begins again does not tell of deletions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Final
+
+from schema_operator import api, errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime, timedelta
+
+    from schema_operator.cache import Cache, Store
+    from schema_operator.names import Key
+
+log = logging.getLogger(__name__)
+
+_SEEN_WITHIN: Final = 5.0
+"""Seconds until a list that was not seen in full is asked for again: something in it has gone."""
+
+_LOOK_EVERY: Final = 0.02
+
+_KINDS: Final = (api.RESOURCES, api.JOBS, api.PODS)
+
+
+class Resync:
+    """Lists names and nothing else."""
+
+    def __init__(
+        self,
+        client: api.Api,
+        cache: Cache,
+        namespaces: tuple[str, ...],
+        touched: Callable[[Key, str | None], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Make one.
+
+        Args:
+            client: the API server.
+            cache: what is known.
+            namespaces: only these; empty: all.
+            touched: is told of each resource that something vanished of, and of its database.
+            clock: returns the present moment.
+        """
+        self._client = client
+        self._cache = cache
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._touched = touched
+        self._clock = clock
+
+    async def seen(self) -> None:
+        """Return once everything that exists has been seen."""
+        for kind in _KINDS:
+            for namespace in self._namespaces:
+                while not await self._seen(kind, namespace):
+                    pass
+
+    async def for_ever(self, every: timedelta) -> None:
+        """Take out what has gone, again and again, at about that interval."""
+        while True:
+            await asyncio.sleep(every.total_seconds() * random.uniform(0.8, 1.2))  # noqa: S311 - spreads requests, guards nothing
+            try:
+                await self.prune()
+            except errors.ApiError as error:
+                log.warning("what exists could not be listed", extra={"error": str(error)})
+
+    async def prune(self) -> int:
+        """Take out what does not exist any more and return how many objects that were.
+
+        Raises:
+            ApiError: what exists could not be listed.
+        """
+        pruned = 0
+        for kind in _KINDS:
+            for namespace in self._namespaces:
+                uids, version = await self._client.list_uids(kind, namespace)
+                for name, uid in list(self._gone(kind, namespace, uids, version)):
+                    self._drop(kind, name, uid)
+                    pruned += 1
+        if pruned:
+            log.info("took out objects that had gone unseen", extra={"objects": pruned})
+        return pruned
+
+    def _store(self, kind: str) -> Store[Any]:
+        stores: dict[str, Store[Any]] = {
+            api.RESOURCES: self._cache.resources,
+            api.JOBS: self._cache.jobs,
+            api.PODS: self._cache.pods,
+        }
+        return stores[kind]
+
+    async def _seen(self, kind: str, namespace: str | None) -> bool:
+        try:
+            uids, _ = await self._client.list_uids(kind, namespace)
+        except errors.ApiError as error:
+            log.warning("what exists could not be listed", extra={"error": str(error)})
+            await asyncio.sleep(_SEEN_WITHIN)
+            return False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SEEN_WITHIN + len(uids) / 500
+        missing = set(uids)
+        while True:
+            missing -= {view.uid for _, view in self._store(kind).names()}
+            if not missing:
+                return True
+            if loop.time() >= until:
+                return False
+            await asyncio.sleep(_LOOK_EVERY)
+
+    def _gone(
+        self, kind: str, namespace: str | None, uids: dict[str, str], version: int
+    ) -> Iterator[tuple[tuple[str, str], str]]:
+        for name, view in self._store(kind).names():
+            if namespace is not None and name[0] != namespace:
+                continue
+            if getattr(view, "gone", False) or view.uid in uids or view.resource_version > version:
+                continue
+            yield name, view.uid
+
+    def _drop(self, kind: str, name: tuple[str, str], uid: str) -> None:
+        view = self._store(kind).get(name)
+        if view is None or view.uid != uid:
+            return
+        match kind:
+            case api.RESOURCES:
+                self._cache.drop_resource(view.key, uid)
+            case api.JOBS:
+                self._cache.drop_job(name, uid)
+            case _:
+                self._cache.drop_pod(name, uid, None, self._clock())
+        self._touched(view.key, getattr(view, "database", None))

@@ -1,0 +1,229 @@
+"""The operator as a process against a real API server, with the rights that it ships with.
+
+Its migrator is a small program here, which does what the Secret's value says, so
+that every end of a run can be had.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.fix_cluster import Objects, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local_kubernetes.cluster import Cluster
+
+ROOT = Path(__file__).parents[2]
+CRD = ROOT / "deploy" / "crd" / "schemamigrations.yaml"
+MANIFESTS = ROOT / "deploy" / "kustomize" / "base"
+OPERATOR = Path(sys.executable).with_name("schema-operator")
+PRETENDER = Path(__file__).with_name("pretender.py")
+IMAGE = "local/pretender:1"
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Cluster:
+    """The cluster with the CRD and the operator's account and rights, from the manifests."""
+    rendered = cluster.kubectl("kustomize", str(MANIFESTS))
+    documents = [
+        document for document in yaml.safe_load_all(rendered) if document["kind"] != "Deployment"
+    ]
+    listing = {"apiVersion": "v1", "kind": "List", "items": documents}
+    cluster.kubectl("apply", "--server-side", "--filename=-", stdin=json.dumps(listing))
+    cluster.kubectl("wait", "--for=condition=Established", f"--filename={CRD}", "--timeout=30s")
+    cluster.add_image("local/pretender:*", (sys.executable, str(PRETENDER)))
+    return cluster
+
+
+@dataclasses.dataclass
+class Operator:
+    """A running operator."""
+
+    cluster: Cluster
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    port: int = 0
+
+    def start(self) -> None:
+        kubeconfig = self.cluster.kubeconfig_for_service_account(
+            "schema-operator", "schema-operator"
+        )
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(OPERATOR),
+                    "run",
+                    f"--kubeconfig={kubeconfig}",
+                    "--health-listen=127.0.0.1:0",
+                    *self.arguments,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"]},
+            )
+        before = len(self.lines("listening"))
+        self.port = eventually(lambda: self.lines("listening")[before:] or self._ended())[-1][
+            "port"
+        ]
+        eventually(self.ready)
+
+    def _ended(self) -> None:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()
+
+    def stop(self, signal_number: int = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal_number)
+        return self.process.wait(20)
+
+    def lines(self, message: str = "") -> list[dict[str, Any]]:
+        text = self.log.read_text() if self.log.exists() else ""
+        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return [line for line in lines if message in line["message"]]
+
+    def ready(self) -> bool:
+        try:
+            return bool(self.http("/readyz"))
+        except OSError:
+            return False
+
+    def http(self, path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    def requests(self) -> dict[str, int]:
+        """How many requests it has made, by verb, resource and status."""
+        pattern = (
+            r'schema_operator_api_request_seconds_count\{resource="([^"]+)",'
+            r'status="(\d+)",verb="(\w+)"\} ([\d.]+)'
+        )
+        return {
+            f"{verb} {resource} {status}": int(float(count))
+            for resource, status, verb, count in re.findall(pattern, self.http("/metrics"))
+        }
+
+    def writes(self) -> int:
+        return sum(count for name, count in self.requests().items() if not name.startswith("GET"))
+
+
+@pytest.fixture
+def operator(
+    installed: Cluster, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Operator]:
+    """An operator that looks after the test's namespace alone."""
+    failed = request.session.testsfailed
+    with operating(installed, namespace, tmp_path / "operator.log") as running:
+        yield running
+        if request.session.testsfailed > failed:
+            sys.stderr.write(running.log.read_text())
+
+
+@contextlib.contextmanager
+def operating(cluster: Cluster, namespace: str, log: Path, *arguments: str) -> Iterator[Operator]:
+    running = Operator(cluster, (f"--namespace={namespace}", *arguments), log)
+    try:
+        running.start()
+        yield running
+    except BaseException:
+        sys.stderr.write(log.read_text())
+        raise
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.stop()
+
+
+class Migrations:
+    """SchemaMigrations of one namespace, and the Secrets that say what their runs shall do."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+
+    def secret(self, name: str, **plan: Any) -> None:
+        """A Secret that tells the pretended migrator what to do."""
+        self.objects.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name},
+                "stringData": {"DATABASE_URL": json.dumps(plan)},
+            }
+        )
+
+    def apply(self, name: str, annotations: dict[str, str] | None = None, **spec: Any) -> None:
+        self.objects.apply(migration(name, annotations, **spec))
+
+    def patch(self, name: str, **spec: Any) -> None:
+        self.objects.kubectl(
+            "patch", "smig", name, "--type=merge", f"--patch={json.dumps({'spec': spec})}"
+        )
+
+    def status(self, name: str) -> dict[str, Any]:
+        found = self.objects.get("smig", name)
+        assert found is not None
+        status: dict[str, Any] = found["status"]
+        return status | {"generation": found["metadata"]["generation"]}
+
+    def reason(self, name: str) -> str:
+        ready = condition(self.status(name), "Ready")
+        return "" if ready is None else str(ready["reason"])
+
+    def until(self, name: str, reason: str, seconds: float = 30.0) -> dict[str, Any]:
+        """The status, as soon as it answers the present generation with that reason."""
+
+        def reached() -> dict[str, Any] | None:
+            status = self.status(name)
+            ready = condition(status, "Ready")
+            if ready is None or status["observedGeneration"] != status["generation"]:
+                return None
+            return status if ready["reason"] == reason else None
+
+        try:
+            return eventually(reached, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{reason} was not reached: {self.status(name)}") from error
+
+    def jobs(self, name: str) -> list[dict[str, Any]]:
+        return self.objects.list("jobs", f"migrations.tenant-registry.dev/name={name}")
+
+
+@pytest.fixture
+def migrations(objects: Objects, operator: Operator) -> Migrations:
+    return Migrations(objects)
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    return next((one for one in status.get("conditions", ()) if one["type"] == kind), None)
+
+
+def migration(name: str, annotations: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    """A SchemaMigration whose Secret is named as it is, unless the spec says otherwise."""
+    return {
+        "apiVersion": "migrations.tenant-registry.dev/v1alpha1",
+        "kind": "SchemaMigration",
+        "metadata": {"name": name, "annotations": annotations or {}},
+        "spec": {"image": IMAGE, "database": {"urlSecretRef": {"name": name}}, **spec},
+    }
+
+
+def pause(seconds: float) -> None:
+    """Let something that must not happen have its chance."""
+    time.sleep(seconds)
