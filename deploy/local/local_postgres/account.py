@@ -27,14 +27,20 @@ class Account:
     group: int | None = None
 
     @classmethod
-    def current(cls) -> Account:
+    def current(cls, data: Path | None = None) -> Account:
         """Return the account that PostgreSQL accepts: the caller's, or for root another.
+
+        Root takes that of a data folder's owner where there is one already: a
+        server is its owner's, whoever starts and stops it.
 
         Raises:
             LocalPostgresError: root has no unprivileged user to turn to.
         """
         if os.geteuid() != 0:
             return cls()
+        if data is not None and data.exists():
+            owned = data.stat()
+            return cls(owned.st_uid, owned.st_gid)
         for name in _UNPRIVILEGED:
             try:
                 entry = pwd.getpwnam(name)

@@ -78,10 +78,10 @@ class Server:
         """
         if self.running:
             return False
-        account = Account.current()
         with self._locked():
             if self.running:
                 return False
+            account = Account.current(self.data)
             programs = installation.find(
                 self.version, account=account, copies=self.folder / "installation"
             )
@@ -100,10 +100,10 @@ class Server:
         """
         if not self.data.exists():
             return False
-        account = Account.current()
         with self._locked():
             if not self.running:
                 return False
+            account = Account.current(self.data)
             programs = installation.find(
                 self.version, account=account, copies=self.folder / "installation"
             )

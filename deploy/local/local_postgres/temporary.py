@@ -49,7 +49,7 @@ class TemporaryServer:
         Raises:
             LocalPostgresError: it can't be had; the text says why.
         """
-        folder = Path(tempfile.mkdtemp(prefix=f"postgresql-{version}-", dir=_fastest_folder()))
+        folder = Path(tempfile.mkdtemp(prefix=f"postgresql-{version}-", dir=fastest_folder()))
         folder.chmod(0o711)  # the account that runs the server passes through
         server = Server(version, folder, FAST | dict(settings or {}))
         lease = Lease.take(folder / "lease")
@@ -103,7 +103,7 @@ class TemporaryServer:
             os.waitpid(self._guard, 0)
 
 
-def _fastest_folder() -> Path | None:
+def fastest_folder() -> Path | None:
     """Return memory where it can hold a server, else nothing: the system's choice.
 
     A database is some 300 files; making one took 10 ms in memory and up to

@@ -99,6 +99,15 @@ def test_a_query_uses_its_index(filled: psycopg.Connection, index: str, query: s
     assert [node["Node Type"] for node in nodes if "Sort" in node["Node Type"]] == []
 
 
+@pytest.mark.parametrize("column", ["tenant_id", "product", "actor_id"])
+def test_history_is_indexed_newest_first(filled: psycopg.Connection, column: str) -> None:
+    name = f"audit_log_{column}_created_at_idx"
+    found = filled.execute("SELECT pg_get_indexdef(%s::regclass)", [name]).fetchone()
+
+    assert found is not None
+    assert found[0].endswith(f"({column}, created_at DESC)")
+
+
 def test_the_index_of_keys_leaves_the_revoked_out(filled: psycopg.Connection) -> None:
     filled.execute("REINDEX INDEX api_keys_active_prefix_idx")  # counts, where ANALYZE estimates
     found = filled.execute(

@@ -247,5 +247,7 @@ def test_events_of_one_transaction_keep_their_order(registry: psycopg.Connection
         for action in ("first", "second", "third"):
             rows.insert(registry, "audit_log", action=action)
 
-    found = registry.execute("SELECT action FROM audit_log ORDER BY created_at").fetchall()
-    assert found == [("first",), ("second",), ("third",)]
+    found = registry.execute(
+        "SELECT array_agg(action ORDER BY created_at), count(DISTINCT created_at) FROM audit_log"
+    ).fetchone()
+    assert found == (["first", "second", "third"], 3)
