@@ -175,6 +175,7 @@ class Command:
             "DATABASE_URL": self.database.url,
             "MIGRATE_TREE": str(self.revisions.directory),
             "MIGRATE_RESULT_FILE": str(self.result_file),
+            "PYTHONFAULTHANDLER": "1",
             **variables,
         }
 
@@ -191,7 +192,13 @@ class Command:
         return process
 
     def wait(self, process: subprocess.Popen[str], timeout: float = 30) -> Ended:
-        out, err = process.communicate(timeout=timeout)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            pytest.fail(
+                f"migrate did not end in {timeout} s; it was at:\n{process.communicate()[1]}"
+            )
         assert "Traceback" not in out + err
         return Ended(process.returncode, out, err, self.result())
 

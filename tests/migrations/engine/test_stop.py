@@ -38,7 +38,7 @@ IN_PYTHON = (
 def _sleeping(engine: Engine, text: str) -> None:
     until(
         lambda: engine.query(
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'migrate/%'"
             f" AND query LIKE '%{text}%'"
         ),
         what=f"a session with {text}",
@@ -139,7 +139,7 @@ def test_the_time_of_a_run_is_bounded(engine: Engine, migrate: Command) -> None:
     engine.revisions.add("0001", FIRST)
     engine.revisions.add("0002", IN_TRANSACTION)
 
-    ended = migrate("up", "--timeout", "1s")
+    ended = migrate("up", "--timeout", "4s")
 
     assert ended.code == 16, ended.err
     assert ended.result is not None
@@ -157,7 +157,8 @@ def test_a_lost_session_is_read_again(engine: Engine, migrate: Command) -> None:
     process = migrate.start("up")
     _sleeping(engine, "pg_sleep")
     engine.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'migrate/%'"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE application_name LIKE 'migrate/%' AND datname = current_database()"
     )
 
     ended = migrate.wait(process)
