@@ -77,30 +77,32 @@ class ContainerServer:
             ContainerError: the image can't be had, or the server did not start.
         """
         from docker.errors import DockerException  # noqa: PLC0415
+        from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
         from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
         from testcontainers.core.exceptions import ContainerStartException  # noqa: PLC0415
-        from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
 
         # The library's own reaper ends a container with the process that made
         # it, while other processes of the run still use it. Ours waits for all.
         testcontainers_config.ryuk_disabled = True
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        container = PostgresContainer(image(version), driver=None).with_command(options)
         folder.mkdir()
         lease = Lease.take(folder / "lease")
         if lease is None:  # a folder that nobody else knows of
             raise AssertionError(folder)
+        container = None
         try:
+            container = PostgresContainer(image(version), driver=None).with_command(options)
             container.start()
-            identifier = container.get_wrapped_container().id
         except (DockerException, ContainerStartException, OSError) as error:
-            container.stop()
+            if container is not None:
+                container.stop()
             lease.release()
             raise ContainerError(" ".join(str(error).split())) from error
-        command = [sys.executable, "-c", _REMOVE, identifier]
+        command = [sys.executable, "-c", _REMOVE, container.get_container_id()]
         lease.guard(command, account=Account(), folder=folder)
-        url = container.get_connection_url(host="127.0.0.1")
+        url = container.get_connection_url()
         (folder / "url").write_text(url, encoding="utf-8")
+        container.get_docker_client().client.close()
         return cls(url, folder, lease)
 
     @classmethod
