@@ -73,18 +73,38 @@ class Blocker:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A new attempt begins.
+
+    Attributes:
+        job: the name of its Job.
+        digest: the digest of the run.
+        attempt: the number of the attempt.
+        failures: how many attempts of the series failed before.
+        series: when the series began.
+    """
+
+    job: str
+    digest: str
+    attempt: int
+    failures: int
+    series: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """The API server did not take the Job of an attempt.
+    """The API server did not take the Job of an attempt, or did not say that it did.
 
     Attributes:
         generation: the resource's generation then.
-        digest: the digest of the run.
+        start: the attempt. It is the one to try again, under the same name: the
+            Job may have been taken after all.
         words: why, for a person.
         until: when to try again; None: not before the spec changes.
     """
 
     generation: int
-    digest: str
+    start: Start
     words: str
     until: datetime | None
 
@@ -138,25 +158,6 @@ class Verdict:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Keep:
     """The status has answered already; at most the generation that it speaks of moves."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """A new attempt begins.
-
-    Attributes:
-        job: the name of its Job.
-        digest: the digest of the run.
-        attempt: the number of the attempt.
-        failures: how many attempts of the series failed before.
-        series: when the series began.
-    """
-
-    job: str
-    digest: str
-    attempt: int
-    failures: int
-    series: datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,19 +463,11 @@ def _start(world: World, spec: resource.Spec, start: Start, meanwhile: Verdict |
     if spec.suspend:
         return Step(verdict=Verdict(reason=Reason.SUSPENDED))
     rejection = world.rejection
-    if (
-        rejection is not None
-        and rejection.generation == world.wanted.generation
-        and rejection.digest == start.digest
-        and (rejection.until is None or rejection.until > world.now)
-    ):
-        if rejection.until is None:
-            verdict = Verdict(
-                reason=Reason.SPEC_INVALID, digest=start.digest, words=rejection.words
-            )
-        else:
-            verdict = dataclasses.replace(pending, words=rejection.words)
-        return Step(verdict=verdict, again=rejection.until)
+    if rejection is not None and rejection.start.digest == start.digest:
+        start = rejection.start
+        step = _rejected(world, rejection)
+        if step is not None:
+            return step
     if world.blocker is not None:
         if world.blocker.own and meanwhile is not None:
             return Step(verdict=meanwhile, line=Line.DATABASE)
@@ -493,3 +486,18 @@ def _start(world: World, spec: resource.Spec, start: Start, meanwhile: Verdict |
         ),
         action=start,
     )
+
+
+def _rejected(world: World, rejection: Rejection) -> Step | None:
+    """Return the step while an attempt is not to be tried again yet; None: it is."""
+    if rejection.until is None:
+        if rejection.generation != world.wanted.generation:
+            return None
+        digest = rejection.start.digest
+        return Step(
+            verdict=Verdict(reason=Reason.SPEC_INVALID, digest=digest, words=rejection.words)
+        )
+    if rejection.until <= world.now:
+        return None
+    verdict = Verdict(reason=Reason.PENDING, words=rejection.words)
+    return Step(verdict=verdict, again=rejection.until)

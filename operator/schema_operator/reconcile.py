@@ -103,7 +103,7 @@ class Reconciler:
             self.slots,
             view,
             maximum_runs=self._options.maximum_runs,
-            rejection=self._rejections.get(key),
+            rejection=self._rejection(key),
             now=now,
         )
         step = decision.decide(world)
@@ -149,6 +149,14 @@ class Reconciler:
         left = self.slots.leave(wanted.key)
         if left is not None:
             self.wake(left)
+
+    def _rejection(self, key: Key) -> decision.Rejection | None:
+        """Return the last Job that was not taken; one that was seen since, has been taken."""
+        rejection = self._rejections.get(key)
+        if rejection is None or self._cache.jobs.get((key.namespace, rejection.start.job)) is None:
+            return rejection
+        del self._rejections[key]
+        return None
 
     def _forget(self, key: Key) -> None:
         self._queue.forget(key)
@@ -244,7 +252,7 @@ class Reconciler:
         """Remember that a Job was not taken, for the next decision to say."""
         self._rejections[wanted.key] = decision.Rejection(
             generation=wanted.generation,
-            digest=start.digest,
+            start=start,
             words=words,
             until=None if wait is None else self._clock() + wait,
         )

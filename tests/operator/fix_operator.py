@@ -80,14 +80,14 @@ class Operator:
                 env={"PATH": os.environ["PATH"]},
             )
         before = len(self.lines("listening"))
-        self.port = eventually(lambda: self.lines("listening")[before:] or self._ended())[-1][
-            "port"
-        ]
-        eventually(self.ready)
 
-    def _ended(self) -> None:
-        assert self.process is not None
-        assert self.process.poll() is None, self.log.read_text()
+        def listening() -> list[dict[str, Any]]:
+            assert self.process is not None
+            assert self.process.poll() is None, self.log.read_text()
+            return self.lines("listening")[before:]
+
+        self.port = eventually(listening)[-1]["port"]
+        eventually(self.ready)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         assert self.process is not None

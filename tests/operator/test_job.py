@@ -1,0 +1,146 @@
+"""The Job of a run: what it passes to the migrator, and that its pod is restricted."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from schema_operator import decision, job, names
+from tests.operator.worlds import KEY, NOW, UID, digest_of, spec, wanted, world
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    chosen = spec(**changes)
+    wish = wanted(chosen)
+    action = decision.decide(world(wants=wish)).action
+    assert isinstance(action, decision.Start)
+    return job.manifest(wish, chosen, action, timedelta(hours=1))
+
+
+def container(document: dict[str, Any]) -> dict[str, Any]:
+    (only,) = document["spec"]["template"]["spec"]["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+def environment(document: dict[str, Any]) -> dict[str, Any]:
+    return {
+        one["name"]: one.get("value", one.get("valueFrom")) for one in container(document)["env"]
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, {"imagePullSecrets": [{"name": "pull"}], "tree": "shop"}])
+def test_the_pod_is_restricted(changes: dict[str, Any]) -> None:
+    pod = manifest(**changes)["spec"]["template"]["spec"]
+    only = container(manifest(**changes))
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert only["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(pod)
+    assert [set(volume) for volume in pod["volumes"]] == [{"name", "emptyDir"}]
+    assert only["resources"]["limits"]["memory"]
+
+
+def test_one_pod_and_no_deadline_but_its_own() -> None:
+    document = manifest(timeout="10m")["spec"]
+    assert document["backoffLimit"] == 0
+    assert document["completions"] == document["parallelism"] == 1
+    assert document["template"]["spec"]["restartPolicy"] == "Never"
+    assert document["template"]["spec"]["activeDeadlineSeconds"] == 600 + 30 + 3600
+    assert "activeDeadlineSeconds" not in document
+    assert "ttlSecondsAfterFinished" not in document
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments"),
+    [
+        ({}, ["goto", "head"]),
+        ({"target": "heads"}, ["goto", "heads"]),
+        ({"target": "0007"}, ["goto", "0007"]),
+        ({"target": "0007", "allowDowngrade": True}, ["goto", "--allow-downgrade", "0007"]),
+        ({"target": "base", "allowDowngrade": True}, ["goto", "--allow-downgrade", "base"]),
+    ],
+)
+def test_the_migrator_is_told_where_to_go(changes: dict[str, Any], arguments: list[str]) -> None:
+    only = container(manifest(**changes))
+    assert only["args"] == arguments
+    assert "command" not in only
+
+
+def test_the_migrators_environment() -> None:
+    found = environment(
+        manifest(
+            tree="shop:migrations",
+            timeout="20m",
+            lockTimeout="500ms",
+            statementTimeout="1h",
+            onDatabaseAhead="Accept",
+        )
+    )
+    assert found == {
+        "DATABASE_URL": {"secretKeyRef": {"name": "shop-db", "key": "DATABASE_URL"}},
+        "MIGRATE_TREE": "shop:migrations",
+        "MIGRATE_TIMEOUT": "20m",
+        "MIGRATE_LOCK_TIMEOUT": "500ms",
+        "MIGRATE_STATEMENT_TIMEOUT": "1h",
+        "MIGRATE_ON_DATABASE_AHEAD": "accept",
+        "MIGRATE_RESULT_FILE": "/dev/termination-log",
+        "MIGRATE_RUN_ID": manifest(tree="shop:migrations", onDatabaseAhead="Accept")["metadata"][
+            "name"
+        ],
+        "MIGRATE_IMAGE": "registry.example/shop:1",
+        "MIGRATE_POD": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
+    }
+
+
+def test_what_is_absent_is_left_to_the_image() -> None:
+    assert "MIGRATE_TREE" not in environment(manifest())
+
+
+def test_labels_and_annotations_tell_what_the_run_is() -> None:
+    metadata = manifest()["metadata"]
+    assert metadata["labels"][names.LABEL_NAME] == KEY.name
+    assert metadata["labels"][names.LABEL_UID] == UID
+    assert metadata["annotations"] == {
+        names.ANNOTATION_DIGEST: digest_of(),
+        names.ANNOTATION_GENERATION: "1",
+        names.ANNOTATION_ATTEMPT: "1",
+        names.ANNOTATION_RUN: "apply",
+        names.ANNOTATION_SERIES: NOW.isoformat(),
+        names.ANNOTATION_FAILURES: "0",
+        names.ANNOTATION_TIMEOUT: "900",
+    }
+    labels = manifest()["spec"]["template"]["metadata"]["labels"]
+    assert labels == metadata["labels"]
+    assert all(len(value) <= 63 for value in labels.values())
+
+
+def test_the_resource_owns_its_jobs_without_blocking_its_deletion() -> None:
+    (owner,) = manifest()["metadata"]["ownerReferences"]
+    assert (owner["uid"], owner["controller"], owner["blockOwnerDeletion"]) == (UID, True, False)
+
+
+def test_two_secrets_are_two_databases_and_one_secret_is_one() -> None:
+    def label(**reference: str) -> str:
+        changed = manifest(database={"urlSecretRef": reference})
+        value: str = changed["metadata"]["labels"][names.LABEL_DATABASE]
+        return value
+
+    one = label(name="shop-db")
+    assert one == label(name="shop-db", key="DATABASE_URL")
+    assert one != label(name="shop-db", key="OTHER")
+    assert one != label(name="other-db")
+
+
+def test_the_manifest_is_plain_json() -> None:
+    assert json.loads(json.dumps(manifest())) == manifest()
