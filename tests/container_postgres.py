@@ -41,8 +41,8 @@ def engine_answers() -> bool:
                 probe.connect(address.path)
             except OSError:
                 return False
-    import docker  # type: ignore[import-untyped]  # noqa: PLC0415
-    from docker.errors import DockerException  # type: ignore[import-untyped]  # noqa: PLC0415
+    import docker  # type: ignore[import-untyped]
+    from docker.errors import DockerException  # type: ignore[import-untyped]
 
     try:
         client = docker.from_env(timeout=_PING_TIMEOUT)
@@ -76,10 +76,10 @@ class ContainerServer:
         Raises:
             ContainerError: the image can't be had, or the server did not start.
         """
-        from docker.errors import DockerException  # noqa: PLC0415
-        from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
-        from testcontainers.core.config import testcontainers_config  # noqa: PLC0415
-        from testcontainers.core.exceptions import ContainerStartException  # noqa: PLC0415
+        from docker.errors import DockerException
+        from testcontainers.community.postgres import PostgresContainer
+        from testcontainers.core.config import testcontainers_config
+        from testcontainers.core.exceptions import ContainerStartException
 
         # The library's own reaper ends a container with the process that made
         # it, while other processes of the run still use it. Ours waits for all.

@@ -18,8 +18,10 @@ import pytest
 from schema_migrator import url
 from schema_migrator.database import Settings
 from schema_migrator.history import Author
+from schema_migrator.place import Place
+from schema_migrator.resolution import Resolution, force
 from schema_migrator.route import Goal, Way
-from schema_migrator.run import Place, Run
+from schema_migrator.run import Run
 from schema_migrator.tree import Tree
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Silent:
     def started(self, step: Step) -> None:
         self.messages.append(f"started {step.revision}")
 
-    def ended(self, step: Step, seconds: float) -> None:
+    def ended(self, step: Step, _seconds: float) -> None:
         self.messages.append(f"ended {step.revision}")
 
 
@@ -128,7 +130,7 @@ class Engine:
         return self.run().move(goal)
 
     def force(self, target: str, *, incident: str | None = None, unchecked: bool = False) -> Result:
-        return self.run().force(target, incident=incident, reason=None, unchecked=unchecked)
+        return force(self.run(), Resolution(target=target, incident=incident, unchecked=unchecked))
 
     def query(self, query: str) -> list[tuple[Any, ...]]:
         with self.database.connect() as connection:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from schema_migrator import database, route
 from schema_migrator.history import show_position
+from schema_migrator.place import observe
 from schema_migrator.result import Outcome, Refusal, Result
-from schema_migrator.run import in_progress, observe
+from schema_migrator.run import in_progress
 from schema_migrator.step import dirty_message
 
 if TYPE_CHECKING:
-    from schema_migrator.run import Place
+    from schema_migrator.place import Place
     from schema_migrator.tree import Tree
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import random
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import psycopg
 from psycopg import sql
 
 from schema_migrator import database, heal, history, route
+from schema_migrator.conclusion import Progress, conclude
 from schema_migrator.errors import (
     DirtyError,
     LockedError,
@@ -25,19 +26,22 @@ from schema_migrator.errors import (
     UnreachableError,
 )
 from schema_migrator.history import show_position
+from schema_migrator.place import observe, read_again
 from schema_migrator.result import Outcome, Refusal, Result
 from schema_migrator.step import ConnectionLostError, Runner, dirty_message
 
 if TYPE_CHECKING:
-    from schema_migrator.database import Holder, Settings
-    from schema_migrator.history import Author, Names, Position, State
+    from collections.abc import Callable
+
+    from schema_migrator.database import Holder
+    from schema_migrator.history import Names, State
+    from schema_migrator.place import Place
     from schema_migrator.route import Condition, Goal, Route
     from schema_migrator.session import Connection
     from schema_migrator.tree import Step, Tree
-    from schema_migrator.url import DatabaseURL
 
-_READ_BACK = 5.0
-"""Seconds to reach the server again after the session was lost."""
+_AFTER_LOSS, _AFTER_STOP = 5.0, 1.0
+"""Seconds to read the database again after the session was lost, and after a signal."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between tries of a revision that lost a lock; doubled each time, with jitter."""
@@ -59,49 +63,6 @@ class Reporter(Protocol):
         """A step was applied."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Which bookkeeping in which database.
-
-    Attributes:
-        url: where the database is.
-        settings: the session's settings.
-        version_table: the version table's name.
-        version_table_schema: its schema; None: where the search path finds it.
-        author: who runs.
-    """
-
-    url: DatabaseURL = dataclasses.field(repr=False)
-    settings: Settings
-    version_table: str = "alembic_version"
-    version_table_schema: str | None = None
-    author: Author
-
-    def connect(self, *, timeout: float = database.CONNECT_TIMEOUT) -> Connection:
-        """Return a new session."""
-        name = f"migrate/{self.author.run}/{self.author.host}"
-        return database.connect(self.url, self.settings, name, timeout=timeout)
-
-    def names(self, connection: Connection) -> Names:
-        """Return where the bookkeeping is."""
-        return history.resolve_names(connection, self.version_table_schema, self.version_table)
-
-
-def observe(connection: Connection, names: Names) -> State:
-    """Return the bookkeeping; a row without an end is read until it is settled.
-
-    A live migrator ends its row before it gives the lock back, so a row that is
-    still open after its writer's lock was seen free was left by a dead one.
-    """
-    state = history.read_state(connection, names)
-    while state.open is not None and not state.open.live:
-        again = history.read_state(connection, names)
-        if again.open is not None and again.open.id == state.open.id:
-            return again
-        state = again
-    return state
-
-
 class Run:
     """One run towards a goal, or one resolution.
 
@@ -120,37 +81,17 @@ class Run:
         self.deadline = self.started_at + timeout
         self.connection: Connection | None = None
         self._names: Names | None = None
-        self._applied: list[str] = []
-        self._from: Position | None = None
-        self._route: Route | None = None
-        self._lock_wait = 0.0
-        self._blocked_by: str | None = None
-        self._waiting_for_locks = False
-        self._server: str | None = None
+        self.progress = Progress()
 
     def move(self, goal: Goal) -> Result:
         """Move the database to a goal and return how that ended; raises nothing it knows."""
-        return self._reported(lambda: self._move(goal))
+        return self.reported(lambda: self._move(goal))
 
-    def force(
-        self, target: str, *, incident: str | None, reason: str | None, unchecked: bool
-    ) -> Result:
-        """Record a position and resolve a dirty database; runs no revision.
-
-        Args:
-            target: a revision id, ``base`` (or ``-1``), ``head`` or ``heads``.
-            incident: the incident that is meant; None for whatever is open.
-            reason: kept in the history.
-            unchecked: accept an id that the tree does not have.
-        """
-        return self._reported(
-            lambda: self._force(target, incident=incident, reason=reason, unchecked=unchecked)
-        )
-
-    def _reported(self, work: Any) -> Result:
+    def reported(self, work: Callable[[], tuple[Outcome, str]]) -> Result:
+        """Do a piece of work and return how it ended; raises nothing that it knows."""
         try:
             outcome, message = work()
-            return self._result(outcome, message)
+            return self._concluded(self._read_back(_AFTER_LOSS), outcome=outcome, message=message)
         except Stopped as stopped:
             return self._after_stop(stopped)
         except (ConnectionLostError, psycopg.OperationalError) as lost:
@@ -165,6 +106,10 @@ class Run:
             if self.connection is not None:
                 self.connection.close()
 
+    def _failed(self, error: MigratorError) -> Result:
+        state = self._read_back(_AFTER_LOSS)
+        return self._concluded(state, outcome=error.outcome, message=error.message, error=error)
+
     def _unexpected(self, error: psycopg.Error) -> MigratorError:
         """Return our words for an error in the engine's own statements."""
         text = error.diag.message_primary or type(error).__name__
@@ -175,27 +120,29 @@ class Run:
 
     # -- looking ---------------------------------------------------------
 
-    def _open(self) -> tuple[Connection, Names]:
+    def open(self) -> tuple[Connection, Names]:
+        """Connect, and find out where the bookkeeping is."""
         connection = self.connection = self.place.connect()
-        self._server = database.show_version(connection)
+        self.progress.server = database.show_version(connection)
         self._names = names = self.place.names(connection)
         return connection, names
 
-    def _look(self, connection: Connection, names: Names) -> tuple[State, Condition]:
+    def look(self, connection: Connection, names: Names) -> tuple[State, Condition]:
+        """Return what the database says, and what follows from it."""
         state = observe(connection, names)
-        if self._from is None:
-            self._from = state.position
+        if self.progress.from_ is None:
+            self.progress.from_ = state.position
         return state, route.assess(state, self.tree)
 
     # -- moving ----------------------------------------------------------
 
     def _move(self, goal: Goal) -> tuple[Outcome, str]:
-        connection, names = self._open()
-        state, condition = self._look(connection, names)
+        connection, names = self.open()
+        state, condition = self.look(connection, names)
         if isinstance(condition, route.Dirty):
             raise _dirty(condition)
         self._refuse_lost_position(state)
-        self._route = found = route.find(self.tree, state.position, goal)
+        self.progress.route = found = route.find(self.tree, state.position, goal)
         if found.ahead:
             return (
                 Outcome.AHEAD_ACCEPTED,
@@ -204,7 +151,7 @@ class Run:
         if not found.steps and isinstance(condition, route.Clean | route.InProgress):
             return Outcome.UP_TO_DATE, self._nothing_to_do(state, condition, goal)
         database.check_server(connection)
-        self._lock(connection, names)
+        self.lock(connection, names)
         return self._move_locked(connection, names, goal)
 
     def _nothing_to_do(self, state: State, condition: Condition, goal: Goal) -> str:
@@ -223,20 +170,22 @@ class Run:
                 f" record where the database is: migrate force {state.last_position}",
             )
 
-    def _lock(self, connection: Connection, names: Names) -> None:
+    def lock(self, connection: Connection, names: Names) -> None:
+        """Take the migrator's lock for this session."""
+
         def on_wait(holder: Holder | None) -> None:
-            if holder is not None and holder.description != self._blocked_by:
-                self._blocked_by = holder.description
+            if holder is not None and holder.description != self.progress.blocked_by:
+                self.progress.blocked_by = holder.description
                 self.reporter.waiting(f"waiting for another migrator: {holder.description}")
 
-        self._waiting_for_locks = True
-        self._lock_wait += database.acquire_lock(
+        self.progress.waiting_for_locks = True
+        self.progress.lock_wait += database.acquire_lock(
             connection, names, deadline=self.deadline, on_wait=on_wait
         )
-        self._waiting_for_locks = False
+        self.progress.waiting_for_locks = False
 
     def _move_locked(self, connection: Connection, names: Names, goal: Goal) -> tuple[Outcome, str]:
-        state, condition = self._look(connection, names)
+        state, condition = self.look(connection, names)
         history.create_tables(connection, names, state, self.place.author)
         if state.position and not state.has_history:
             self.reporter.warn(
@@ -254,7 +203,7 @@ class Run:
                 f"revision {condition.row.revision} was interrupted and is resumed, as it declares"
             )
         self._refuse_lost_position(state)
-        self._route = found = route.find(self.tree, state.position, goal)
+        self.progress.route = found = route.find(self.tree, state.position, goal)
         runner = Runner(
             connection,
             self.tree,
@@ -326,92 +275,44 @@ class Run:
                     fresh=tries > 0,
                     skip=skip,
                     supersedes=supersedes,
-                    lock_wait=self._lock_wait,
+                    lock_wait=self.progress.lock_wait,
                 )
             except RevisionFailedError as error:
                 if not error.retryable:
                     raise
                 tries += 1
-                self._waiting_for_locks = True
+                self.progress.waiting_for_locks = True
                 wait = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the tries, guards nothing
                 if time.monotonic() + wait > self.deadline:
                     raise LockedError(
                         f"revision {step.revision} did not get its locks in {tries} tries ({error.sqlstate});"
                         " the database is clean",
                         sqlstate=error.sqlstate,
-                        blocked_by=self._blocked_by,
+                        blocked_by=self.progress.blocked_by,
                     ) from error
                 self.reporter.waiting(
                     f"revision {step.revision} did not get a lock ({error.sqlstate}); try {tries + 1} in {wait:.1f}s"
                 )
                 time.sleep(wait)
-                self._lock_wait += time.monotonic() - started
+                self.progress.lock_wait += time.monotonic() - started
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 break
-        self._waiting_for_locks = False
-        self._applied.append(step.revision)
+        self.progress.waiting_for_locks = False
+        self.progress.applied.append(step.revision)
         self.reporter.ended(step, time.monotonic() - started)
-
-    # -- resolving -------------------------------------------------------
-
-    def _force(
-        self, target: str, *, incident: str | None, reason: str | None, unchecked: bool
-    ) -> tuple[Outcome, str]:
-        connection, names = self._open()
-        database.check_server(connection)
-        self._lock(connection, names)
-        state, _ = self._look(connection, names)
-        position = self._forced_position(target, state.position, unchecked=unchecked)
-        row = state.open
-        if incident is not None and (row is None or row.incident != incident):
-            open_incident = f"the open incident is {row.incident}" if row else "no incident is open"
-            raise RefusedError(
-                Refusal.INCIDENT_MISMATCH,
-                f"--incident {incident} does not match: {open_incident}; nothing was changed",
-            )
-        history.create_tables(connection, names, state, self.place.author)
-        with connection.transaction():
-            connection.execute(history.write_position(names, position))
-            if row is not None:
-                connection.execute(
-                    sql.SQL(
-                        "UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'forced'"
-                        " WHERE id = %s AND ended_at IS NULL"
-                    ).format(names.history),
-                    [row.id],
-                )
-            history.record(
-                connection, names, self.place.author, direction="force", revision=show_position(position),
-                from_position=state.position, to_position=position, outcome="forced",
-                incident=row.incident if row else None, reason=reason,
-            )  # fmt: skip
-        resolved = f"; incident {row.incident} is resolved" if row is not None else ""
-        return Outcome.APPLIED, f"recorded {show_position(position)}, ran nothing{resolved}"
-
-    def _forced_position(self, target: str, position: Position, *, unchecked: bool) -> Position:
-        if target == "-1":
-            target = "base"
-        try:
-            return self.tree.resolve(target, position)
-        except RefusedError as error:
-            if unchecked:
-                return history.read_position(target)
-            raise RefusedError(
-                error.refusal, f"{error.message}; use --unchecked to record it all the same"
-            ) from error
 
     # -- reporting -------------------------------------------------------
 
-    def _result(self, outcome: Outcome, message: str) -> Result:
-        """Return a result with the position read back over the working session."""
-        if self.connection is None or self._names is None:
-            raise AssertionError("a run that ended well has a session")
-        return self._described(
-            observe(self.connection, self._names), outcome=outcome, message=message
+    def _read_back(self, seconds: float) -> State | None:
+        """Return what the database says now, None where it can't be read in that many seconds."""
+        if self._names is None:
+            return None
+        return read_again(
+            self.place, self._names, self.connection, until=time.monotonic() + seconds
         )
 
-    def _described(
+    def _concluded(
         self,
         state: State | None,
         *,
@@ -419,68 +320,34 @@ class Run:
         message: str,
         error: MigratorError | None = None,
     ) -> Result:
-        """Return a result, with what a state says where one was read."""
-        dirty = incident = to = pending = None
-        if state is not None:
-            condition = route.assess(state, self.tree)
-            to, dirty = show_position(state.position), isinstance(condition, route.Dirty)
-            if isinstance(condition, route.Dirty):
-                outcome, incident = Outcome.DIRTY, condition.row.incident
-                if not isinstance(error, DirtyError):
-                    message = f"{dirty_message(condition.row)}; the run itself ended: {message}"
-        target = self._route.target if self._route is not None else None
-        if self._route is not None:
-            done = len(self._applied)
-            pending = len(self._route.steps) - done + self._route.left
-        if isinstance(error, DirtyError):
-            dirty, incident = True, error.incident
-        return Result(
+        result = conclude(
+            self.progress,
+            self.tree,
+            state,
             outcome=outcome,
-            refusal=error.refusal
-            if isinstance(error, RefusedError) and outcome is Outcome.REFUSED
-            else None,
-            from_=None if self._from is None else show_position(self._from),
-            to=to,
-            target=None if target is None else show_position(target),
-            applied=tuple(self._applied),
-            pending=pending,
-            dirty=dirty,
-            incident=incident,
-            sqlstate=None if error is None else error.sqlstate,
             message=self.place.url.redact(message),
-            lock_wait_seconds=self._lock_wait,
-            blocked_by=error.blocked_by if isinstance(error, LockedError) else self._blocked_by,
+            error=error,
+        )
+        return dataclasses.replace(
+            result,
             duration_seconds=time.monotonic() - self.started_at,
-            server=self._server,
             migrator=self.place.author.migrator,
         )
-
-    def _failed(self, error: MigratorError) -> Result:
-        """Return the result of a known error; the position is read back where a session is left."""
-        state: State | None = None
-        if self.connection is not None and self._names is not None:
-            try:
-                if not self.connection.closed:
-                    self.connection.rollback()
-                    state = observe(self.connection, self._names)
-            except psycopg.Error:
-                # The error that ended the run is the news; the position is then unknown.
-                state = None
-        return self._described(state, outcome=error.outcome, message=error.message, error=error)
 
     def _after_stop(self, stopped: Stopped) -> Result:
         outcome, message = stopped.outcome, stopped.message
         error: MigratorError | None = None
-        if outcome is Outcome.TIMEOUT and self._waiting_for_locks:
+        if outcome is Outcome.TIMEOUT and self.progress.waiting_for_locks:
             outcome = Outcome.LOCKED
             message = f"{message} while it waited for a lock"
-            error = LockedError(message, blocked_by=self._blocked_by)
-        state = self._read_again(until=time.monotonic() + 1.0)
-        return self._described(state, outcome=outcome, message=message, error=error)
+            error = LockedError(message, blocked_by=self.progress.blocked_by)
+        return self._concluded(
+            self._read_back(_AFTER_STOP), outcome=outcome, message=message, error=error
+        )
 
     def _after_loss(self, code: str | None) -> Result:
         """Return what is true after the session was lost in mid-run."""
-        state = self._read_again(until=time.monotonic() + _READ_BACK)
+        state = self._read_back(_AFTER_LOSS)
         reason = f" ({code})" if code else ""
         if state is None:
             error: MigratorError = UnreachableError(
@@ -492,42 +359,7 @@ class Run:
                 f"the connection was lost{reason}; the database is at {show_position(state.position)}",
                 sqlstate=code,
             )
-        return self._described(state, outcome=error.outcome, message=error.message, error=error)
-
-    def _read_again(self, *, until: float) -> State | None:
-        """Return the state, over a new session where the old one is gone; None: not to be had in time."""
-        if self._names is None:
-            return None
-        while True:
-            try:
-                if self.connection is not None and not self.connection.closed:
-                    self.connection.rollback()
-                    self.connection.autocommit = True
-                    return self._settled(self.connection, until)
-                with self.place.connect(timeout=max(until - time.monotonic(), 0.1)) as connection:
-                    return self._settled(connection, until)
-            except (psycopg.Error, UnreachableError):
-                if self.connection is not None:
-                    self.connection.close()
-                if time.monotonic() + 0.2 > until:
-                    return None
-                time.sleep(0.2)
-
-    def _settled(self, connection: Connection, until: float) -> State:
-        """Return the state once our own lost session no longer looks alive."""
-        if self._names is None:
-            raise AssertionError("names are known before a state is read")
-        state = observe(connection, self._names)
-        while (
-            state.open is not None
-            and state.open.live
-            and state.holder_pid != connection.info.backend_pid
-        ):
-            if time.monotonic() + 0.05 > until:
-                break
-            time.sleep(0.05)
-            state = observe(connection, self._names)
-        return state
+        return self._concluded(state, outcome=error.outcome, message=error.message, error=error)
 
 
 def _dirty(condition: route.Dirty) -> DirtyError:

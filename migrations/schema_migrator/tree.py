@@ -276,10 +276,8 @@ class Tree:
 
     def steps_up(self, target: Position, position: Position) -> tuple[Step, ...]:
         """Return the steps that lead up from a position to a target, in order."""
-        return self._steps(
-            self.script._upgrade_revs(cast("Any", target), cast("Any", position)),
-            position,
-        )
+        upgrades = self.script._upgrade_revs  # noqa: SLF001 - Alembic has no public way
+        return self._steps(upgrades(cast("Any", target), cast("Any", position)), position)
 
     def steps_down(self, target: Position, position: Position) -> tuple[Step, ...]:
         """Return the steps that lead down from a position to a target, in order.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schema_migrator import heal
+from schema_migrator.history import read_state
 from schema_migrator.result import Outcome
 from tests.fix_migrator import until
 
@@ -141,15 +142,15 @@ CASES = {
     ),
     "a rebuild that was stopped before the swap": (
         "REINDEX INDEX CONCURRENTLY r",
-        "CREATE INDEX r_ccnew ON one (id);"
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'r_ccnew'::regclass",
+        """CREATE INDEX r_ccnew ON one (id);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'r_ccnew'::regclass""",
         heal.Healing.RUN_AGAIN,
         {"r"},
     ),
     "a rebuild that was stopped after the swap": (
         "REINDEX INDEX CONCURRENTLY r",
-        "ALTER INDEX r RENAME TO r_ccold; CREATE INDEX r ON one (id);"
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'r_ccold'::regclass",
+        """ALTER INDEX r RENAME TO r_ccold; CREATE INDEX r ON one (id);
+        UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'r_ccold'::regclass""",
         heal.Healing.RUN_AGAIN,
         {"r"},
     ),
@@ -174,8 +175,6 @@ def test_what_is_left_of_an_interrupted_statement_is_told_from_what_was_there(
             " VALUES ('r', 'up', '0002', '0001', 'h', '0', false, 1, %s, %s, 'x')",
             [text, before],
         )
-        from schema_migrator.history import read_state
-
         row = read_state(connection, names).open
         assert row is not None
         assert heal.concerns(row)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schema_migrator.history import LOCK_CLASS
+from schema_migrator.report import version
 from schema_migrator.result import Outcome
 from tests.fix_migrator import until
 
@@ -170,8 +171,6 @@ def test_a_reader_never_calls_a_live_run_dirty(engine: Engine) -> None:
     seen: list[object] = []
 
     def read() -> None:
-        from schema_migrator.report import version
-
         while not ended.is_set():
             seen.append(version(place, None, check=False).dirty)
 
