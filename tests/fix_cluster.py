@@ -13,10 +13,13 @@ import os
 import sys
 import time
 import uuid
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
 
 import pytest
+from kubernetes import client, config
 
 from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
 from local_kubernetes.launch import Options
@@ -47,7 +50,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with _counted(shared, +1):
         started = Cluster.attach(shared / "cluster")
         if started is None:
-            options = Options(images=IMAGES, owner=Identity.of(_run_process()))
+            options = Options(
+                images=IMAGES,
+                node_arguments=("--image-backoff=2",),
+                owner=Identity.of(_run_process()),
+            )
             started = Cluster.start(shared / "cluster", options, Progress(sys.__stderr__))
     try:
         yield started
@@ -67,41 +74,81 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
+PATHS = {
+    "pod": "/api/v1/namespaces/{namespace}/pods",
+    "secret": "/api/v1/namespaces/{namespace}/secrets",
+    "event": "/api/v1/namespaces/{namespace}/events",
+    "node": "/api/v1/nodes",
+    "job": "/apis/batch/v1/namespaces/{namespace}/jobs",
+    "lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
+    "schemamigration": (
+        "/apis/migrations.tenant-registry.dev/v1alpha1/namespaces/{namespace}/schemamigrations"
+    ),
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Objects:
     """The objects of one namespace, as dictionaries."""
 
     cluster: Cluster
     namespace: str
+    api: client.ApiClient
 
     def apply(self, *documents: dict[str, Any]) -> None:
+        """Creates or changes them, as `kubectl apply` does."""
         listing = {"apiVersion": "v1", "kind": "List", "items": list(documents)}
         self.kubectl("apply", "--filename=-", stdin=json.dumps(listing))
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
-        document: dict[str, Any] | None = json.loads(found) if found else None
-        return document
+        """One object; None if there is none. Quick: asked again and again."""
+        return self._request(f"{self._path(kind)}/{name}")
 
     def list(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
-        listing = self.kubectl("get", kind, f"--selector={selector}", "--output=json")
-        items: list[dict[str, Any]] = json.loads(listing)["items"]
+        """Those of a kind, by labels."""
+        found = self._request(f"{self._path(kind)}?{urlencode({'labelSelector': selector})}")
+        items: list[dict[str, Any]] = (found or {"items": []})["items"]
         return items
 
     def delete(self, kind: str, name: str, *options: str) -> None:
+        """Asks for a deletion, and waits for nothing."""
         self.kubectl("delete", kind, name, "--wait=false", *options)
 
     def pod_of(self, job: str) -> dict[str, Any]:
         """The one pod of a Job, as soon as there is one."""
-        return eventually(lambda: self.list("pods", f"job-name={job}"))[0]
+        return eventually(lambda: self.list("pod", f"job-name={job}"))[0]
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        """kubectl in this namespace, as the administrator."""
         return self.cluster.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
+
+    def _path(self, kind: str) -> str:
+        return PATHS[kind].format(namespace=self.namespace)
+
+    def _request(self, path: str) -> dict[str, Any] | None:
+        api: Any = self.api  # it publishes no types
+        answer = api.call_api(
+            *api.param_serialize("GET", path, auth_settings=["BearerToken"]), _request_timeout=10
+        )
+        content = answer.read()
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        assert answer.status == HTTPStatus.OK, content
+        document: dict[str, Any] = json.loads(content)
+        return document
+
+
+@pytest.fixture(scope="session")
+def api(cluster: Cluster) -> Iterator[client.ApiClient]:
+    """The official client, as the administrator."""
+    new_client: Any = config.new_client_from_config
+    with new_client(str(cluster.kubeconfig), persist_config=False) as opened:
+        yield opened
 
 
 @pytest.fixture
-def objects(cluster: Cluster, namespace: str) -> Objects:
-    return Objects(cluster, namespace)
+def objects(cluster: Cluster, namespace: str, api: client.ApiClient) -> Objects:
+    return Objects(cluster, namespace, api)
 
 
 def eventually(question: Callable[[], T | None], seconds: float = 20.0) -> T:

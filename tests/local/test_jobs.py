@@ -2,65 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tests.fix_cluster import eventually
+from tests.local.workload import container, job, state
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.fix_cluster import Objects
 
 
-def job(name: str, script: str, **pod: Any) -> dict[str, Any]:
-    """A Job of one container that runs a shell script; `pod` and `container` add to it."""
-    container = {
-        "name": "main",
-        "image": "local/shell:1",
-        "command": ["sh", "-c", script],
-        **pod.pop("container", {}),
-    }
-    annotations = pod.pop("annotations", {})
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {
-            "backoffLimit": 0,
-            "template": {
-                "metadata": {"annotations": annotations},
-                "spec": {"restartPolicy": "Never", "containers": [container], **pod},
-            },
-        },
-    }
-
-
-def terminated(objects: Objects, name: str) -> dict[str, Any]:
-    """How the Job's one container ended, once it has."""
-
-    def state() -> dict[str, Any] | None:
-        for pod in objects.list("pods", f"job-name={name}"):
-            for each in pod["status"].get("containerStatuses", []):
-                if "terminated" in each["state"]:
-                    return dict(each["state"]["terminated"])
-        return None
-
-    return eventually(state)
-
-
 def test_a_job_comes_to_complete(objects: Objects) -> None:
-    objects.apply(job("works", "echo well > /dev/null"))
+    objects.apply(job("works", container("true")))
 
     objects.kubectl("wait", "--for=condition=Complete", "job/works", "--timeout=20s")
 
-    (pod,) = objects.list("pods", "job-name=works")
+    pod = objects.pod_of("works")
     assert pod["status"]["phase"] == "Succeeded"
-    assert terminated(objects, "works")["reason"] == "Completed"
+    assert state(objects, pod["metadata"]["name"], "terminated")["reason"] == "Completed"
+    kept = {each["type"]: each["status"] for each in pod["status"]["conditions"]}
+    assert kept["PodScheduled"] == "True"
 
 
 def test_an_exit_code_and_the_last_words_are_reported(objects: Objects) -> None:
-    container = {"env": [{"name": "RESULT", "value": "/dev/termination-log"}]}
+    result = {"name": "RESULT", "value": "/dev/termination-log"}
+    main = container('printf "it broke" > "$RESULT"; exit 10', env=[result])
 
-    objects.apply(job("fails", 'printf "it broke" > "$RESULT"; exit 10', container=container))
+    objects.apply(job("fails", main))
 
     objects.kubectl("wait", "--for=condition=Failed", "job/fails", "--timeout=20s")
-    state = terminated(objects, "fails")
-    assert (state["exitCode"], state["reason"], state["message"]) == (10, "Error", "it broke")
+    ended = state(objects, objects.pod_of("fails")["metadata"]["name"], "terminated")
+    assert (ended["exitCode"], ended["reason"], ended["message"]) == (10, "Error", "it broke")
+
+
+def test_foreground_deletion_of_the_owner_waits_for_the_process(
+    objects: Objects, tmp_path: Path
+) -> None:
+    script = f"trap 'echo ended > {tmp_path}/end; exit 0' TERM; while true; do sleep 0.05; done"
+    objects.apply(job("long", container(script)))
+    name = objects.pod_of("long")["metadata"]["name"]
+    state(objects, name, "running")
+
+    objects.delete("job", "long", "--cascade=foreground")
+
+    eventually(lambda: objects.get("job", "long") is None)
+    assert (tmp_path / "end").exists()
+    assert objects.get("pod", name) is None

@@ -248,6 +248,8 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            # Not the node's to do: it has no right to, and may have been killed.
+            self.kubectl("delete", "node", name, "--ignore-not-found")
 
     def stop(self) -> None:
         """Ends the processes of a cluster of ours, and deletes its folder."""

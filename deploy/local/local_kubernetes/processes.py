@@ -26,6 +26,7 @@ _STRAYS_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.02
 
 _STAT_STATE: Final = 0
+_STAT_PARENT: Final = 1
 _STAT_SESSION: Final = 3
 _STAT_START_TIME: Final = 19
 
@@ -154,10 +155,12 @@ def become_reaper() -> None:
 
 def children() -> list[int]:
     """The children of this process, adopted ones too."""
-    found: list[int] = []
-    for listing in Path("/proc/self/task").glob("*/children"):
-        found += [int(pid) for pid in listing.read_text(encoding="utf-8").split()]
-    return found
+    own = os.getpid()
+    return [
+        pid
+        for pid in _all_processes()
+        if (fields := _stat(pid)) is not None and int(fields[_STAT_PARENT]) == own
+    ]
 
 
 def belongs_to(pid: int, sessions: set[int], folder: str) -> bool:
@@ -191,14 +194,17 @@ def kill_strays(sessions: set[int], folder: str) -> None:
     """
     deadline = time.monotonic() + _STRAYS_SECONDS
     while time.monotonic() < deadline:
-        pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
-        strays = [pid for pid in pids if belongs_to(pid, sessions, folder)]
+        strays = [pid for pid in _all_processes() if belongs_to(pid, sessions, folder)]
         if not strays:
             return
         for pid in strays:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_POLL_SECONDS)
+
+
+def _all_processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208 - 4 x faster
 
 
 def _stat(pid: int) -> list[str] | None:

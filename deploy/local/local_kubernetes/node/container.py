@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from local_kubernetes.images import image_id
 from local_kubernetes.node import states
+from local_kubernetes.node.behaviour import Report
 from local_kubernetes.node.client import ApiError, Backoff
 from local_kubernetes.node.environment import UnresolvedError, expand
 from local_kubernetes.node.process import Process
@@ -70,6 +71,7 @@ class Container:
         name: in the pod.
         state: how it stands.
         started: set when it is running or will never be.
+        report: what is told of its end; the truth unless a test asked otherwise.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Container:
         self.name: str = specification["name"]
         self.state: states.State = states.Waiting(waiting)
         self.started = asyncio.Event()
+        self.report = Report.TRUE
         self._specification = specification
         self._folder = folder
         self._surroundings = surroundings
@@ -109,7 +112,8 @@ class Container:
 
     def document(self) -> dict[str, Any]:
         """Its entry in the pod's status."""
-        running = isinstance(self.state, states.Running)
+        state = self._told()
+        running = isinstance(state, states.Running)
         known = bool(self._id)
         return {
             "name": self.name,
@@ -119,7 +123,7 @@ class Container:
             "ready": running,
             "started": running,
             "restartCount": 0,
-            "state": self.state.document(),
+            "state": state.document(),
         }
 
     def restore(self, status: dict[str, Any] | None) -> None:
@@ -172,9 +176,17 @@ class Container:
         if first:
             self._signal(signal.SIGTERM)
 
-    def lose(self) -> None:
-        """Says that nobody knows how it ended."""
-        self.state = states.Terminated.unknown()
+    def _told(self) -> states.State:
+        """Its state, or what stands in for the truth."""
+        if isinstance(self.state, states.Terminated):
+            match self.report:
+                case Report.TRUE:
+                    pass
+                case Report.UNKNOWN:
+                    return states.Terminated.unknown()
+                case Report.STUCK | Report.LOST:
+                    return states.Running(self.state.started or states.now())
+        return self.state
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from local_kubernetes.node import states
@@ -142,6 +143,8 @@ class Pod:
     async def _live(self) -> None:
         if self._refused():
             return
+        for container in self._main:
+            container.report = self._behaviour.report
         if self._started is None:
             self._started = states.now()
         self._changed.set()
@@ -182,26 +185,14 @@ class Pod:
             # A kubelet says so of containers that never started, too.
             if not container.began and all(each.succeeded for each in self._initial):
                 container.state = states.Terminated.unknown(_UNLOCATED)
-        self._distort()
         if self._behaviour.phase_delay:
             self._changed.set()
             await self._pause(self._behaviour.phase_delay)
-        ended_well = all(each.succeeded for each in self._main) and not self._reason
+        truth = self._behaviour.report is Report.TRUE
+        ended_well = truth and not self._reason and all(each.succeeded for each in self._main)
         self._final = "Succeeded" if ended_well else "Failed"
         if self._behaviour.report is Report.LOST:
             self._deleted.set()
-
-    def _distort(self) -> None:
-        """Reports something else than what happened, if the pod asked for it."""
-        match self._behaviour.report:
-            case Report.TRUE:
-                pass
-            case Report.UNKNOWN:
-                for container in self._main:
-                    container.lose()
-            case Report.STUCK | Report.LOST:
-                for container in self._main:
-                    container.state = states.Running(self._started or states.now())
 
     def _refused(self) -> bool:
         """Whether the pod asks for what this node can't do; then it says so."""
@@ -289,6 +280,7 @@ class Pod:
                 if error.not_found or error.conflict:
                     self.vanish()
                     return
+                print(f"{self._path}: {error}", file=sys.stderr, flush=True)
                 await backoff.wait()
             else:
                 self._published = status

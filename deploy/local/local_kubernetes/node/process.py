@@ -21,6 +21,10 @@ _REAP_SECONDS: Final = 0.01
 class Sessions(Protocol):
     """Who must know which sessions are there, should this program be killed."""
 
+    @property
+    def known(self) -> set[int]:
+        """Children that are waited for where they were started."""
+
     def opened(self, session: int) -> None:
         """A session began."""
 
@@ -111,13 +115,15 @@ class Process:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         while True:
-            strays = [pid for pid in children() if belongs_to(pid, {self.pid}, str(self._folder))]
+            adopted = set(children()) - self._sessions.known
+            strays = [pid for pid in adopted if belongs_to(pid, {self.pid}, str(self._folder))]
             if not strays:
                 break
             for pid in strays:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             await asyncio.sleep(_REAP_SECONDS)
+        _collect(adopted)
         self._sessions.closed(self.pid)
 
 
@@ -127,6 +133,10 @@ def reap_orphans(known: set[int]) -> None:
     Args:
         known: children that somebody else waits for.
     """
-    for pid in set(children()) - known:
+    _collect(set(children()) - known)
+
+
+def _collect(pids: set[int]) -> None:
+    for pid in pids:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)

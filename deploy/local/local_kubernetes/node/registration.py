@@ -20,6 +20,9 @@ LEASE_SECONDS: Final = 40
 RENEW_SECONDS: Final = 10.0
 """Without renewal the server calls the node not ready after about 50 seconds."""
 
+REGISTER_SECONDS: Final = 30.0
+"""A server that starts refuses at first, in several ways."""
+
 STATUS_SECONDS: Final = 240.0
 
 CAPACITY: Final = {"cpu": "1000", "memory": "1000Gi", "ephemeral-storage": "1000Gi", "pods": "5000"}
@@ -45,18 +48,25 @@ class Registration:
     version: str
 
     async def register(self) -> None:
-        """Creates the Node, or takes over the one that a killed program left."""
+        """Creates the Node, or takes over the one that a killed program left.
+
+        Raises:
+            ApiError: refused for longer than a starting server takes.
+        """
+        loop = asyncio.get_running_loop()
+        patience = loop.time() + REGISTER_SECONDS
         backoff = Backoff(0.05, 1.0)
         while True:
             try:
-                await self._create()
+                # The Lease first: its namespace comes last, and who sees the Node finds both.
                 await self._renew()
-            except ApiError as error:
-                if error.status in {0, 403, 500, 503}:  # the server is still starting
-                    await backoff.wait()
-                    continue
-                raise
-            return
+                await self._create()
+            except ApiError:
+                if loop.time() > patience:
+                    raise
+                await backoff.wait()
+            else:
+                return
 
     async def keep(self) -> None:
         """Renews the Lease, and from time to time the status, for ever."""
@@ -74,13 +84,23 @@ class Registration:
                 print(f"lease of node {self.name}: {error}", file=sys.stderr, flush=True)
 
     async def leave(self) -> None:
-        """Deletes Node and Lease; what is gone already is no error."""
-        for path in (f"/api/v1/nodes/{self.name}", self._lease):
+        """Says that the node is not ready any more, and deletes Node and Lease.
+
+        A node has no right to delete its own Node unless somebody gave it that;
+        then the Node stays, not ready, for whoever owns the cluster to delete.
+        """
+        node = f"/api/v1/nodes/{self.name}"
+        for method, path in (
+            ("PATCH", f"{node}/status"),
+            ("DELETE", node),
+            ("DELETE", self._lease),
+        ):
+            body = {"status": self._status(ready=False)} if method == "PATCH" else None
             try:
-                await self.client.request("DELETE", path)
+                await self.client.request(method, path, body, content_type=STRATEGIC_MERGE)
             except ApiError as error:
                 if not error.not_found:
-                    print(f"{path}: {error}", file=sys.stderr, flush=True)
+                    print(f"{method} {path}: {error}", file=sys.stderr, flush=True)
 
     @property
     def _lease(self) -> str:
@@ -132,9 +152,9 @@ class Registration:
             }
             await self.client.request("POST", self._lease.rpartition("/")[0], lease)
 
-    def _status(self) -> dict[str, Any]:
+    def _status(self, *, ready: bool = True) -> dict[str, Any]:
         moment = states.timestamp(states.now())
-        kinds = {"Ready": "True"} | dict.fromkeys(
+        kinds = {"Ready": "True" if ready else "False"} | dict.fromkeys(
             ("MemoryPressure", "DiskPressure", "PIDPressure"), "False"
         )
         return {
