@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 import pytest
 from kubernetes import client, config
 
+from local_kubernetes.binaries import kubernetes_version
 from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
 from local_kubernetes.launch import Options
 from local_kubernetes.processes import Identity
@@ -40,6 +41,15 @@ IMAGES = {
 }
 
 
+def pytest_report_header() -> str:
+    existing = os.environ.get(EXISTING_VARIABLE)
+    if existing:
+        return f"kubernetes: the cluster of {existing}"
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    source = f"from {assets} where it has them" if assets else "built here"
+    return f"kubernetes: {kubernetes_version()}, {source}"
+
+
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     shared = _shared_folder(tmp_path_factory)
@@ -48,14 +58,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster.existing(Path(existing), shared / "existing")
         return
     with _counted(shared, +1):
-        started = Cluster.attach(shared / "cluster")
-        if started is None:
-            options = Options(
-                images=IMAGES,
-                node_arguments=("--image-backoff=2",),
-                owner=Identity.of(_run_process()),
-            )
-            started = Cluster.start(shared / "cluster", options, Progress(sys.__stderr__))
+        options = Options(
+            images=IMAGES,
+            node_arguments=("--image-backoff=2",),
+            owner=Identity.of(_run_process()),
+        )
+        started = Cluster.find_or_start(shared / "cluster", options, Progress(sys.__stderr__))
     try:
         yield started
     finally:

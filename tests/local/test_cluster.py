@@ -37,8 +37,8 @@ def as_user(
 
 
 def test_the_version_is_the_one_that_was_built(cluster: Cluster) -> None:
-    if not cluster.ours:
-        pytest.skip("somebody else's cluster has somebody else's version")
+    if not cluster.ours or "KUBEBUILDER_ASSETS" in os.environ:
+        pytest.skip("somebody else built it")
     assert cluster.version == f"v{binaries.kubernetes_version()}"
 
 

@@ -36,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         0; 1 after an error, said in one line; 3 from ``status`` when none runs.
     """
     parsed = _parser().parse_args(arguments)
+    if not sys.platform.startswith("linux"):
+        print("local_kubernetes: runs on Linux only", file=sys.stderr)
+        return 1
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return command(parsed)
@@ -106,15 +109,13 @@ def _up(parsed: argparse.Namespace) -> int:
         progress.note(f"{cluster.EXISTING_VARIABLE} is set: that cluster is used, none is started")
         print(named.kubeconfig)
         return 0
-    found = cluster.Cluster.attach(parsed.folder)
-    if found is None:
-        nodes = () if parsed.no_node else tuple(parsed.node or (NODE,))
-        options = Options(images=dict(parsed.image), nodes=nodes, host=parsed.address)
-        found = cluster.Cluster.start(parsed.folder, options, progress)
-    else:
+    if cluster.Cluster.attach(parsed.folder) is not None:
         progress.note("already up")
-        for pattern, command in parsed.image:
-            found.add_image(pattern, command)
+    nodes = () if parsed.no_node else tuple(parsed.node or (NODE,))
+    options = Options(nodes=nodes, host=parsed.address)
+    found = cluster.Cluster.find_or_start(parsed.folder, options, progress)
+    for pattern, command in parsed.image:
+        found.add_image(pattern, command)
     print(found.kubeconfig)
     return 0
 

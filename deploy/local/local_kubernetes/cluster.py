@@ -6,12 +6,13 @@ import contextlib
 import json
 import re
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from local_kubernetes import binaries, images, kubeconfigs, launch, server
 from local_kubernetes.errors import ClusterError
 from local_kubernetes.folders import Folder
-from local_kubernetes.launch import Options
+from local_kubernetes.launch import Options, stop
 from local_kubernetes.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
     from local_kubernetes.folders import State
     from local_kubernetes.processes import Identity
 
+__all__ = ["EXISTING_VARIABLE", "Cluster", "stop"]
+
 EXISTING_VARIABLE: Final = "SCHEMA_OPERATOR_KUBECONFIG"
 """Names the kubeconfig of a cluster to use in place of one of ours."""
 
+_ANSWER_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.1
 _STOP_SECONDS: Final = 15.0
 
 
@@ -66,11 +71,33 @@ class Cluster:
             BuildError: a program could not be compiled.
             ToolMissingError: a program must be compiled and there is no Go.
         """
-        place = Folder.default() if folder is None else Folder(folder.resolve())
-        if place.is_ours() and not cls._runs(place):
-            stop(place)  # what a crash left
-        programs = launch.launch(place, options or Options(), progress or Progress())
-        return cls(place, place.kubeconfigs / "admin.yaml", programs.kubectl, ours=True)
+        place = _place(folder)
+        with place.locked():
+            return cls._start(place, options, progress or Progress())
+
+    @classmethod
+    def find_or_start(
+        cls,
+        folder: Path | None = None,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> Cluster:
+        """Takes up the one that runs in a folder, or starts one; safe when several do so at once.
+
+        Args:
+            folder: its folder; None: the user's default.
+            options: what is not as usual, if one is started.
+            progress: told what takes long; None: silence.
+
+        Raises:
+            ClusterError: the folder is in use, or the cluster did not come up.
+            BuildError: a program could not be compiled.
+            ToolMissingError: a program must be compiled and there is no Go.
+        """
+        place = _place(folder)
+        with place.locked():
+            found = cls.attach(place.path, progress)
+            return found or cls._start(place, options, progress or Progress())
 
     @classmethod
     def attach(cls, folder: Path | None = None, progress: Progress | None = None) -> Cluster | None:
@@ -82,10 +109,19 @@ class Cluster:
 
         Returns:
             None if none runs there.
+
+        Raises:
+            ClusterError: one runs there and does not answer.
         """
-        place = Folder.default() if folder is None else Folder(folder.resolve())
-        if not cls._runs(place):
+        place = _place(folder)
+        state = place.state()
+        if state is None or not state.supervisor.alive():
             return None
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while not server.is_ready(state.server, place.certificates / "ca.crt"):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"the cluster in {place.path} does not answer: take it down")
+            time.sleep(_POLL_SECONDS)
         kubectl = binaries.locate(progress or Progress()).kubectl
         return cls(place, place.kubeconfigs / "admin.yaml", kubectl, ours=True)
 
@@ -262,35 +298,19 @@ class Cluster:
             raise ClusterError(f"no cluster runs in {self.folder.path}")
         return state
 
-    @staticmethod
-    def _runs(place: Folder) -> bool:
+    @classmethod
+    def _start(cls, place: Folder, options: Options | None, progress: Progress) -> Cluster:
         state = place.state()
-        return (
-            state is not None
-            and state.supervisor.alive()
-            and server.is_ready(state.server, place.certificates / "ca.crt")
-        )
+        if state is not None and state.supervisor.alive():
+            raise ClusterError(f"a cluster runs in {place.path} already")
+        if place.is_ours():
+            launch.end(place)  # what a crash left
+        programs = launch.launch(place, options or Options(), progress)
+        return cls(place, place.kubeconfigs / "admin.yaml", programs.kubectl, ours=True)
 
 
-def stop(folder: Folder) -> bool:
-    """Ends what runs in a folder, whatever state it is in, and deletes the folder.
-
-    Args:
-        folder: the cluster's.
-
-    Returns:
-        Whether there was something.
-    """
-    if not folder.is_ours():
-        return False
-    state = folder.state()
-    if state is not None:
-        state.supervisor.end(_STOP_SECONDS)
-        # Normally gone with it; not where the kernel could not tie them together.
-        for process in state.components.values():
-            process.end(0.0)
-    folder.remove()
-    return True
+def _place(folder: Path | None) -> Folder:
+    return Folder.default() if folder is None else Folder(folder.resolve())
 
 
 def _file_name(user: str) -> str:

@@ -5,16 +5,21 @@ Nothing of a cluster is kept anywhere else, so removing the folder removes it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from local_kubernetes.errors import ClusterError
 from local_kubernetes.processes import Identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MARKER: Final = "local-kubernetes.json"
 """Proves that a folder is ours to delete."""
@@ -97,13 +102,40 @@ class Folder:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.path.stat().st_uid != os.getuid():
             raise ClusterError(f"{self.path} belongs to another user: name another --folder")
-        # Where it was there before: it will hold keys.
-        self.path.chmod(0o700)
         if any(self.path.iterdir()):
             raise ClusterError(f"{self.path} is not empty: name another --folder, or take it down")
+        self.path.chmod(0o700)  # where it was there before: it will hold keys
         self.forget_state()
         for part in (self.certificates, self.kubeconfigs, self.logs):
             part.mkdir(mode=0o700)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lets one at a time start or end what is in it.
+
+        The folder itself is what is locked, so that no other file is left.
+
+        Raises:
+            ClusterError: it can't be made.
+        """
+        while True:
+            made = not self.path.exists()
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError as error:
+                raise ClusterError(f"{self.path}: {error.strerror}") from error
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                # Whoever had it may have deleted it meanwhile.
+                if self.path.exists() and self.path.stat().st_ino == os.fstat(handle).st_ino:
+                    yield
+                    return
+            finally:
+                if made:
+                    with contextlib.suppress(OSError):  # not empty: it is in use
+                        self.path.rmdir()
+                os.close(handle)
 
     def is_ours(self) -> bool:
         """Whether a cluster was ever started in it."""

@@ -1,4 +1,4 @@
-"""Bringing a cluster up, until a pod could run on it."""
+"""Bringing a cluster up, until a pod could run on it, and down again, until nothing is left."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ START_SECONDS: Final = 60.0
 """A start that takes longer has failed; two to five seconds are usual."""
 
 _PORT_ATTEMPTS: Final = 3
+_STOP_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -74,15 +75,58 @@ def launch(place: Folder, options: Options, progress: Progress) -> binaries.Bina
     wanted += [f"/api/v1/nodes/{name}" for name in options.nodes]
     with progress.step(f"starting Kubernetes {binaries.kubernetes_version()}"):
         for attempt in range(1, _PORT_ATTEMPTS + 1):
-            _start(place, programs, options)
             try:
+                _start(place, programs, options)
                 wait_for_objects(place, wanted)
                 break
             except ClusterError:
+                _give_up(place)
                 # Between choosing a port and listening on it somebody may take it.
                 if attempt == _PORT_ATTEMPTS or not _port_was_taken(place):
                     raise
+            except BaseException:  # interrupted: nothing may stay that nobody knows of
+                _give_up(place)
+                place.remove()
+                raise
     return programs
+
+
+def stop(folder: Folder) -> bool:
+    """Ends what runs in a folder, whatever state it is in, and deletes the folder.
+
+    Args:
+        folder: the cluster's.
+
+    Returns:
+        Whether there was something.
+    """
+    if not folder.is_ours():
+        return False
+    with folder.locked():
+        end(folder)
+    return True
+
+
+def end(folder: Folder) -> None:
+    """As :func:`stop`, for who holds the lock.
+
+    Args:
+        folder: the cluster's.
+    """
+    state = folder.state()
+    if state is not None:
+        state.supervisor.end(_STOP_SECONDS)
+        # Normally gone with it; not where the kernel could not tie them together.
+        for process in state.components.values():
+            process.end(0.0)
+    folder.remove()
+
+
+def _give_up(place: Folder) -> None:
+    """Ends what was started; the logs stay."""
+    state = place.state()
+    if state is not None:
+        state.supervisor.end(_STOP_SECONDS)
 
 
 def _start(place: Folder, programs: binaries.Binaries, options: Options) -> None:

@@ -103,6 +103,7 @@ class Supervisor:
             if handle is None or not owner.alive():
                 return 0
         failed = None
+        self._write_state()
         try:
             for component in self._plan.components:
                 if component.needs_server:

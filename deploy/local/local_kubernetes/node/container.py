@@ -14,6 +14,7 @@ from local_kubernetes.node import states
 from local_kubernetes.node.behaviour import Report
 from local_kubernetes.node.client import ApiError, Backoff
 from local_kubernetes.node.environment import UnresolvedError, expand
+from local_kubernetes.node.files import Files
 from local_kubernetes.node.process import Process
 
 if TYPE_CHECKING:
@@ -32,16 +33,11 @@ MESSAGE_BYTES: Final = 4096
 POD_MESSAGE_BYTES: Final = 12 * 1024
 """What it keeps of all of a pod's together."""
 
-LOG_BYTES: Final = 2048
-LOG_LINES: Final = 80
-"""What it takes from the log in place of a message."""
-
 MINIMUM_GRACE_SECONDS: Final = 2.0
 """However little time is asked for, a kubelet gives a container this much."""
 
 _QUICK_RETRIES: Final = 8
 _IMAGE_WORD_SECONDS: Final = 1.0
-_DEFAULT_MESSAGE_PATH: Final = "/dev/termination-log"
 _LOCATE_MESSAGE: Final = (
     "The container could not be located when the pod was deleted.  The container used to be Running"
 )
@@ -87,7 +83,7 @@ class Container:
         self.started = asyncio.Event()
         self.report = Report.TRUE
         self._specification = specification
-        self._folder = folder
+        self._files = Files(folder)
         self._surroundings = surroundings
         self._changed = changed
         self._id = ""
@@ -136,8 +132,8 @@ class Container:
         if ended is not None:
             self._id = (status or {}).get("containerID", "")
             self.state = states.Terminated.read(ended)
-        elif self._mark.exists():
-            self._id = self._mark.read_text(encoding="utf-8")
+        elif self._files.mark.exists():
+            self._id = self._files.mark.read_text(encoding="utf-8")
             self.state = states.Terminated.unknown(_LOCATE_MESSAGE)
         if self.began:
             self.started.set()
@@ -204,8 +200,12 @@ class Container:
         entry_point = await self._pull()
         if entry_point is None:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
-        given = {"PATH": SEARCH_PATH, "HOME": self._own("home"), "TMPDIR": self._own("tmp")}
+        self._files.create()
+        given = {
+            "PATH": SEARCH_PATH,
+            "HOME": str(self._files.home),
+            "TMPDIR": str(self._files.temporary),
+        }
         quick = Backoff(0.02, 0.5)
         silent = _QUICK_RETRIES
         while not self._stop.is_set():
@@ -253,44 +253,29 @@ class Container:
     ) -> tuple[str, ...]:
         command = self._specification.get("command") or entry_point
         words = [*command, *self._specification.get("args", [])]
-        return tuple(self._own_file(expand(word, environment)) for word in words)
+        return tuple(
+            self._files.instead_of(expand(word, environment), self._specification) for word in words
+        )
 
     def _with_own_files(self, environment: dict[str, str]) -> dict[str, str]:
-        return {name: self._own_file(value) for name, value in environment.items()}
-
-    def _own_file(self, value: str) -> str:
-        """The container's own file in place of the path it would be mounted at."""
-        path = self._specification.get("terminationMessagePath", _DEFAULT_MESSAGE_PATH)
-        return str(self._message_file) if value == path else value
-
-    def _own(self, name: str) -> str:
-        folder = self._folder / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return str(folder)
-
-    @property
-    def _message_file(self) -> Path:
-        return self._folder / "termination-log"
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "log"
-
-    @property
-    def _mark(self) -> Path:
-        """Says that it was started, to a later life of this node."""
-        return self._folder / "started"
+        return {
+            name: self._files.instead_of(value, self._specification)
+            for name, value in environment.items()
+        }
 
     async def _execute(
         self, command: tuple[str, ...], environment: dict[str, str], message_bytes: int
     ) -> None:
-        self._message_file.write_bytes(b"")
         self._id = f"process://{uuid.uuid4().hex}"
-        self._mark.write_text(self._id, encoding="utf-8")
+        self._files.mark.write_text(self._id, encoding="utf-8")
         started = states.now()
         try:
             self._process = Process.start(
-                command, environment, self._folder, self._log, self._surroundings.sessions
+                command,
+                environment,
+                self._files.folder,
+                self._files.log,
+                self._surroundings.sessions,
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -316,7 +301,7 @@ class Container:
             states.Terminated(
                 exit_code,
                 "Error" if exit_code else "Completed",
-                self._last_words(exit_code, message_bytes),
+                self._files.last_words(self._specification, exit_code, message_bytes),
                 signal=number,
                 started=started,
                 finished=states.now(),
@@ -324,25 +309,6 @@ class Container:
             )
         )
 
-    def _last_words(self, exit_code: int, message_bytes: int) -> str:
-        message = _tail(self._message_file, message_bytes)
-        policy = self._specification.get("terminationMessagePolicy", "File")
-        if not message and exit_code and policy == "FallbackToLogsOnError":
-            lines = _tail(self._log, LOG_BYTES).splitlines(keepends=True)
-            return "".join(lines[-LOG_LINES:])
-        return message
-
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
-
-
-def _tail(path: Path, size: int) -> str:
-    """The end of a file, as a kubelet reads it."""
-    try:
-        with path.open("rb") as file:
-            file.seek(0, 2)
-            file.seek(max(0, file.tell() - size))
-            return file.read(size).decode("utf-8", "replace")
-    except OSError:
-        return ""
