@@ -1,6 +1,40 @@
+"""What all tests have in common: the fixtures, by theme, and the run without services."""
+
+from __future__ import annotations
+
+import pytest
+
 pytest_plugins = [
     "tests.fix_cluster",
     "tests.fix_database",
     "tests.fix_migrator",
     "tests.operator.fix_operator",
+    "tests.end_to_end.fix_registry",
 ]
+
+_SERVICES = {"postgres_servers", "cluster"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-services",
+        action="store_true",
+        help="run only the tests that need neither PostgreSQL nor Kubernetes",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("no_services"):
+        return
+    kept, left = [], []
+    for item in items:
+        needs = item.get_closest_marker("service") or _SERVICES.intersection(
+            getattr(item, "fixturenames", ())
+        )
+        (left if needs else kept).append(item)
+    config.hook.pytest_deselected(items=left)
+    items[:] = kept
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "service: starts a service of its own")

@@ -186,7 +186,13 @@ class Demo:
             resource = yaml.safe_load((EXAMPLE / "schemamigration.yaml").read_text())
             if image := os.environ.get("DEMO_IMAGE"):
                 resource["spec"]["image"] = image
-            cluster.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(resource))
+            verb = "apply"
+            if _is_broken(cluster):
+                # What was changed by hand is put back whole, and a run is asked for now.
+                verb = "replace"
+                requested = {"migrations.tenant-registry.dev/requestedAt": str(time.time())}
+                resource["metadata"]["annotations"] = requested
+            cluster.kubectl(verb, "--filename=-", stdin=yaml.safe_dump(resource))
 
     def _watch(self, cluster: Cluster) -> None:
         """Print the resource's line each time it changes, until it is Ready.
@@ -237,7 +243,7 @@ class Demo:
                              kubectl describe smig tenant-registry --namespace tenant-registry
                              kubectl get jobs,pods --namespace tenant-registry
             Follow it:       kubectl get smig --namespace tenant-registry --watch
-            Break the Secret and ask for a run (then run make demo again, which puts it right):
+            Break the Secret and ask for a run (make demo puts it right again):
                              kubectl patch secret tenant-registry-db --namespace tenant-registry --type=merge --patch '{{"stringData": {{"DATABASE_URL": "not a url"}}}}'
                              kubectl annotate smig tenant-registry --namespace tenant-registry --overwrite migrations.tenant-registry.dev/requestedAt="$(date)"
             Break a migration: a tree whose revision 0002 fails
@@ -261,6 +267,15 @@ class Demo:
 def _link(link: Path, target: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+
+
+def _is_broken(cluster: Cluster) -> bool:
+    """Whether the resource is there and not Ready, as after somebody tried things out."""
+    path = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+    found = cluster.kubectl(
+        "get", "smig", NAME, f"--namespace={NAMESPACE}", "--ignore-not-found", path
+    )
+    return found == "False"
 
 
 def _changes(cluster: Cluster) -> Iterator[str]:
