@@ -63,7 +63,7 @@ check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated file
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 3
-	@$(BIN)/pytest -q tests/test_layout.py tests/test_generated.py
+	@$(BIN)/pytest -q -p no:cacheprovider tests/test_layout.py tests/test_documentation.py tests/operator/test_crd.py
 
 format: $(INSTALLED) ## put the code into its form
 	@$(BIN)/ruff format --quiet
