@@ -172,8 +172,8 @@ def _duration(text: str, name: str) -> timedelta:
 
 
 def _address(text: str) -> tuple[str, int]:
-    address, _, port = text.rpartition(":")
-    if port.isascii() and port.isdigit() and int(port) < 65536:  # noqa: PLR2004 - TCP's
+    address, colon, port = text.rpartition(":")
+    if colon and port.isascii() and port.isdigit() and int(port) < 65536:  # noqa: PLR2004 - TCP's
         return address.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - what :PORT means everywhere
     raise errors.OptionsError(f"--health-listen is {text!r}: write ADDRESS:PORT or :PORT")
 

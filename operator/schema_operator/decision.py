@@ -215,7 +215,7 @@ def _decide(world: World, spec: resource.Spec, digest: str) -> Step:
     if active is not None:
         return _under_way(world, active, digest)
     newest = world.runs[0] if world.runs else None
-    if _answered(world.wanted, spec, digest, newest):
+    if _answered(world.wanted, spec, digest, newest) and not _speaks(world.wanted, digest, newest):
         return Step(verdict=Keep())
     if newest is None or newest.job.digest != digest:
         return _start(world, spec, _first(world, digest, newest), None)
@@ -317,6 +317,23 @@ def _answered(wanted: Wanted, spec: resource.Spec, digest: str, newest: Run | No
     if stalled.reason == Reason.SPEC_INVALID:
         return status.observed_generation == wanted.generation
     return True
+
+
+def _speaks(wanted: Wanted, digest: str, newest: Run | None) -> bool:
+    """Return whether the run that the status answers from can still be read itself.
+
+    Then the answer is derived from it once more, which puts right what somebody
+    else may have written over it.
+    """
+    last = wanted.status.last_run
+    return (
+        newest is not None
+        and last is not None
+        and newest.job.name == last.job
+        and newest.job.digest == digest
+        and isinstance(newest.state, Ended)
+        and not newest.state.recorded
+    )
 
 
 def _reported(status: resource.Status, newest: Run) -> bool:

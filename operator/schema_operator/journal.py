@@ -23,7 +23,7 @@ def set_up(log_format: LogFormat, *, verbose: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True
     )
-    for noisy in ("kopf", "asyncio", "aiohttp"):
+    for noisy in () if verbose else ("kopf", "asyncio", "aiohttp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import kopf
 
-from schema_operator import connect, handlers
+from schema_operator import connect, errors, handlers
 from schema_operator.api import Client
 from schema_operator.cache import Cache
 from schema_operator.health import Health
@@ -33,7 +33,7 @@ async def run(options: Options) -> None:
     """Run the operator until it is told to stop by SIGTERM or SIGINT.
 
     Raises:
-        OptionsError: there is no way to the API server.
+        OptionsError: there is no way to the API server, or the address for health is taken.
     """
     configuration = await connect.configuration(options.kubeconfig)
     cache = Cache()
@@ -54,9 +54,12 @@ async def run(options: Options) -> None:
     resync = Resync(client, cache, options.namespaces, touched, utc_now)
     try:
         if options.health_listen is not None:
-            await health.start(*options.health_listen)
-            log.info("listening", extra={"port": health.port})
-        acting = asyncio.create_task(_act(options, resync, reconciler, health))
+            await _listen(health, *options.health_listen)
+        # These are made before kopf starts: at its end it waits for all tasks that are younger
+        # than itself, as for its own that hang.
+        seen = asyncio.Event()
+        workers = [asyncio.create_task(_work(reconciler, seen)) for _ in range(options.workers)]
+        acting = asyncio.create_task(_act(options, resync, health, seen))
         watching = asyncio.create_task(
             kopf.operator(
                 registry=handlers.registry(
@@ -68,28 +71,42 @@ async def run(options: Options) -> None:
                 namespaces=options.namespaces,
             )
         )
-        await _first_of(watching, acting)
+        try:
+            await _first_of(watching, acting)
+        finally:
+            health.ready = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_TURNS_SECONDS):
+                    await reconciler.idle()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
     finally:
         queue.close()
         await client.close()
         await health.stop()
 
 
-async def _act(options: Options, resync: Resync, reconciler: Reconciler, health: Health) -> None:
-    """Decide and act, once everything that exists has been seen; on the way out, end the turns."""
+async def _listen(health: Health, address: str, port: int) -> None:
+    try:
+        await health.start(address, port)
+    except OSError as error:
+        raise errors.OptionsError(f"--health-listen: {error.strerror or error}") from error
+    log.info("listening", extra={"port": health.port})
+
+
+async def _act(options: Options, resync: Resync, health: Health, seen: asyncio.Event) -> None:
+    """Let the workers begin once everything that exists has been seen, and keep that so."""
     await resync.seen()
     log.info("acting", extra={"workers": options.workers})
-    workers = [asyncio.create_task(reconciler.work()) for _ in range(options.workers)]
+    seen.set()
     health.ready = True
-    try:
-        await resync.for_ever(options.resync)
-    finally:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_TURNS_SECONDS):
-                await reconciler.idle()
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await resync.for_ever(options.resync)
+
+
+async def _work(reconciler: Reconciler, seen: asyncio.Event) -> None:
+    await seen.wait()
+    await reconciler.work()
 
 
 async def _first_of(*tasks: asyncio.Task[None]) -> None:

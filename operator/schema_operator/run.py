@@ -79,12 +79,14 @@ class Ended:
         started: when it had started.
         result: its report.
         image: the image that ran.
+        recorded: whether only the status knows it any more, which keeps less of a report.
     """
 
     at: datetime
     started: datetime | None
     result: report.Result
     image: str = ""
+    recorded: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def recorded(run: resource.Run) -> State | None:
     return Ended(
         at=run.completion_time,
         started=run.start_time,
+        recorded=True,
         result=report.Result(
             outcome=outcome,
             from_=run.from_,

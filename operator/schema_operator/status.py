@@ -54,10 +54,7 @@ def compose(
     status["history"] = history
     status["observedGeneration"] = wanted.generation
     if isinstance(verdict, decision.Keep):
-        status["conditions"] = [
-            {**condition, "observedGeneration": wanted.generation}
-            for condition in status.get("conditions", ())
-        ]
+        status["conditions"] = _kept(wanted, status)
     else:
         _state(status, verdict)
         status["conditions"] = _conditions(wanted, verdict, status, now)
@@ -94,9 +91,9 @@ def _record(status: dict[str, Any], before: resource.Status, run: runs.Run) -> N
     if before.last_run is not None:
         known[before.last_run.job] = before.last_run
     entry = known.get(run.job.name)
-    if entry is not None and not (entry.outcome == runs.UNKNOWN and isinstance(state, runs.Ended)):
-        return
     if entry is None and _older(run, before):
+        return
+    if entry is not None and not _better(run, entry, before):
         return
     record = _entry(run, state)
     status["lastRun"] = record
@@ -106,6 +103,14 @@ def _record(status: dict[str, Any], before: resource.Status, run: runs.Run) -> N
         _position(status, state)
     if isinstance(state, runs.Ended | runs.Lost) and state.image:
         status["image"] = _short(state.image, 512)
+
+
+def _better(run: runs.Run, entry: resource.Run, before: resource.Status) -> bool:
+    """Return whether a run says more than the entry that the status has of it."""
+    if not isinstance(run.state, runs.Ended) or run.state.recorded:
+        return False
+    last = before.last_run
+    return entry.outcome == runs.UNKNOWN or (last is not None and last.job == run.job.name)
 
 
 def _older(run: runs.Run, before: resource.Status) -> bool:
@@ -119,6 +124,7 @@ def _position(status: dict[str, Any], state: runs.Ended) -> None:
     result = state.result
     if result.to is not None:
         status["version"] = _short(result.to, 512)
+    if result.pending is not None:
         status["pending"] = result.pending
     if result.dirty is not None:
         status["dirty"] = result.dirty
@@ -160,22 +166,38 @@ def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict
 # Conditions
 
 
+def _kept(wanted: decision.Wanted, status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the conditions of an answer that stands, and none that somebody has put beside it."""
+    ready = wanted.status.condition(ConditionType.READY)
+    kinds = {str(kind) for kind, _ in _kinds(Reason(ready.reason))} if ready is not None else set()
+    return [
+        {**condition, "observedGeneration": wanted.generation}
+        for condition in status.get("conditions", ())
+        if condition["type"] in kinds
+    ]
+
+
+def _kinds(reason: Reason) -> list[tuple[ConditionType, str]]:
+    """Return the conditions of a reason, Ready first; one that is bad when true is there only then."""
+    kinds = [(ConditionType.READY, "True" if reason in READY else "False")]
+    if reason in RECONCILING:
+        kinds.append((ConditionType.RECONCILING, "True"))
+    if reason in STALLED:
+        kinds.append((ConditionType.STALLED, "True"))
+    return kinds
+
+
 def _conditions(
     wanted: decision.Wanted,
     verdict: decision.Verdict,
     status: dict[str, Any],
     now: datetime,
 ) -> list[dict[str, Any]]:
-    """Return the conditions, Ready first; one that is abnormal when true is there only then."""
+    """Return the conditions that follow from a verdict."""
     reason = verdict.reason
     message = _message(wanted, verdict, status)
-    states = [(ConditionType.READY, "True" if reason in READY else "False")]
-    if reason in RECONCILING:
-        states.append((ConditionType.RECONCILING, "True"))
-    if reason in STALLED:
-        states.append((ConditionType.STALLED, "True"))
     conditions = []
-    for kind, state in states:
+    for kind, state in _kinds(reason):
         before = wanted.status.condition(kind)
         since = _stamp(now)
         if before is not None and before.status == state:

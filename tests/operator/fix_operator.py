@@ -62,9 +62,7 @@ class Operator:
     port: int = 0
 
     def start(self) -> None:
-        kubeconfig = self.cluster.kubeconfig_for_service_account(
-            "schema-operator", "schema-operator"
-        )
+        kubeconfig = self._kubeconfig()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -88,6 +86,17 @@ class Operator:
 
         self.port = eventually(listening)[-1]["port"]
         eventually(self.ready)
+
+    def _kubeconfig(self) -> Path:
+        """The administrator's kubeconfig with a token of the operator's own account in it."""
+        account = ("schema-operator", "--namespace=schema-operator")
+        token = self.cluster.kubectl("create", "token", *account, "--duration=1h")
+        view = self.cluster.kubectl("config", "view", "--minify", "--raw", "--flatten", "-ojson")
+        document = json.loads(view)
+        document["users"][0]["user"] = {"token": token.strip()}
+        path = self.log.with_suffix(".kubeconfig")
+        path.write_text(json.dumps(document))
+        return path
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
         assert self.process is not None
@@ -177,7 +186,7 @@ class Migrations:
         )
 
     def status(self, name: str) -> dict[str, Any]:
-        found = self.objects.get("smig", name)
+        found = self.objects.get("schemamigration", name)
         assert found is not None
         status: dict[str, Any] = found["status"]
         return status | {"generation": found["metadata"]["generation"]}
@@ -202,7 +211,7 @@ class Migrations:
             raise AssertionError(f"{reason} was not reached: {self.status(name)}") from error
 
     def jobs(self, name: str) -> list[dict[str, Any]]:
-        return self.objects.list("jobs", f"migrations.tenant-registry.dev/name={name}")
+        return self.objects.list("job", f"migrations.tenant-registry.dev/name={name}")
 
 
 @pytest.fixture

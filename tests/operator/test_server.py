@@ -97,7 +97,7 @@ def test_what_is_left_out_is_filled_in(objects: Objects) -> None:
 def test_a_status_in_a_manifest_is_dropped(objects: Objects, how: tuple[str, ...]) -> None:
     document = migration("shop") | {"status": STATUS}
     objects.kubectl(*how, "--filename=-", stdin=json.dumps(document))
-    found = objects.get("smig", "shop")
+    found = objects.get("schemamigration", "shop")
     assert found is not None
     assert found["status"] == {"observedGeneration": -1}
 
@@ -182,9 +182,9 @@ def test_the_database_can_not_be_changed(objects: Objects) -> None:
 
 def test_applying_the_same_again_changes_nothing(objects: Objects) -> None:
     objects.apply(migration("shop"))
-    before = objects.get("smig", "shop")
+    before = objects.get("schemamigration", "shop")
     objects.apply(migration("shop"))
-    after = objects.get("smig", "shop")
+    after = objects.get("schemamigration", "shop")
     assert before is not None
     assert after is not None
     assert before["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
