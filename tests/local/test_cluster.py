@@ -15,11 +15,10 @@ import pytest
 from local_kubernetes import binaries
 from local_kubernetes.__main__ import main
 from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
-from local_kubernetes.errors import ClusterError, ToolMissingError
+from local_kubernetes.errors import ClusterError
 from local_kubernetes.folders import Folder
 from local_kubernetes.launch import Options
 from local_kubernetes.processes import Identity
-from local_kubernetes.progress import Progress
 from tests.fix_cluster import eventually
 from tests.local.workload import container, pod
 
@@ -129,7 +128,10 @@ def test_a_cluster_that_breaks_says_which_part(tmp_path: Path) -> None:
             Cluster.start(tmp_path / "cluster", Options(nodes=()))
 
 
-def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_things_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(EXISTING_VARIABLE, raising=False)
     (tmp_path / "mine").write_text("precious")
 
     assert main(["--folder", str(tmp_path), "up"]) == 1
@@ -150,20 +152,3 @@ def test_a_named_cluster_is_used_and_none_started(
 
     assert capsys.readouterr().out.strip() == str(cluster.kubeconfig)
     assert not (tmp_path / "unused").exists()
-
-
-def test_assets_come_first_and_what_they_lack_from_the_cache(tmp_path: Path) -> None:
-    (tmp_path / "etcd").symlink_to("/bin/true")
-    environment = {**os.environ, "KUBEBUILDER_ASSETS": str(tmp_path)}
-
-    found = binaries.locate(Progress(), environment)
-
-    assert found.etcd == tmp_path / "etcd"
-    assert found.kube_scheduler.parent == binaries.cache_folder(environment)
-
-
-def test_without_a_compiler_one_line_says_what_to_install(tmp_path: Path) -> None:
-    environment = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-
-    with pytest.raises(ToolMissingError, match="install Go"):
-        binaries.locate(Progress(), environment)

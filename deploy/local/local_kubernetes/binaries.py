@@ -99,6 +99,10 @@ def locate(progress: Progress, environment: Mapping[str, str] | None = None) -> 
     """
     environment = os.environ if environment is None else environment
     found = {program.name: _locate(program, progress, environment) for program in _programs()}
+    assets = environment.get("KUBEBUILDER_ASSETS")
+    given = [name for name, path in found.items() if assets and path.parent == Path(assets)]
+    if given:
+        progress.note(f"{', '.join(given)}: from KUBEBUILDER_ASSETS")
     return Binaries(**{name.replace("-", "_"): path for name, path in found.items()})
 
 
@@ -158,6 +162,7 @@ def _locate(program: _Program, progress: Progress, environment: Mapping[str, str
     folder = cache_folder(environment)
     cached = folder / program.name
     if os.access(cached, os.X_OK):
+        progress.note(f"{program.name}: cached")
         return cached
     folder.mkdir(parents=True, exist_ok=True)
     with _only_one(folder):

@@ -96,7 +96,7 @@ class Cluster:
         """
         place = _place(folder)
         with place.locked():
-            found = cls.attach(place.path, progress)
+            found = cls.attach(place.path)
             return found or cls._start(place, options, progress or Progress())
 
     @classmethod
@@ -209,7 +209,7 @@ class Cluster:
             ClusterError: the cluster is not ours, so neither is its authority.
         """
         if not self.ours:
-            raise ClusterError("certificates can be issued only in a cluster that was started here")
+            raise ClusterError("certificates can be signed only in a cluster that was started here")
         from local_kubernetes.certificates import Authority  # noqa: PLC0415 - `up` stays quick
 
         keys = self.folder.certificates
@@ -269,7 +269,7 @@ class Cluster:
             The program; it has registered itself.
         """
         command = [*launch.node_command(self.folder, name), *options]
-        launch.issue_node(self.folder, name, self._state().server)
+        launch.certify_node(self.folder, name, self._state().server)
         with (self.folder.logs / f"node-{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder.path

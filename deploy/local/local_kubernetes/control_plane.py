@@ -82,7 +82,7 @@ class Address:
         return f"https://{self.host}:{self.server}"
 
 
-def issue(folder: Folder, address: Address) -> certificates.Authority:
+def certify(folder: Folder, address: Address) -> certificates.Authority:
     """Makes the authorities, the servers' certificates and the components' kubeconfigs.
 
     etcd has an authority of its own: a user of the cluster must not be able to

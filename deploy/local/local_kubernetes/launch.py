@@ -135,10 +135,10 @@ def _start(place: Folder, programs: binaries.Binaries, options: Options) -> None
     from local_kubernetes.supervisor import Plan  # noqa: PLC0415
 
     address = control_plane.Address.free(options.host)
-    control_plane.issue(place, address)
+    control_plane.certify(place, address)
     parts = control_plane.components(place, address, programs)
     for name in options.nodes:
-        issue_node(place, name, address.url)
+        certify_node(place, name, address.url)
         command = (*node_command(place, name), *options.node_arguments)
         # Before those that wait for the server: it loads while the server starts.
         parts.insert(2, control_plane.Component(f"node-{name}", command))
@@ -156,7 +156,7 @@ def _start(place: Folder, programs: binaries.Binaries, options: Options) -> None
         )
 
 
-def issue_node(place: Folder, name: str, url: str) -> None:
+def certify_node(place: Folder, name: str, url: str) -> None:
     """Makes the kubeconfig of a node.
 
     Args:
