@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from schema_migrator import tree as trees
 from schema_migrator import url
 from schema_migrator.database import Settings
 from schema_migrator.history import Author
@@ -22,7 +23,6 @@ from schema_migrator.place import Place
 from schema_migrator.resolution import Resolution, force
 from schema_migrator.route import Goal, Way
 from schema_migrator.run import Run
-from schema_migrator.tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,7 +114,7 @@ class Engine:
         )
 
     def run(self, *, timeout: float = 30.0) -> Run:
-        tree = Tree.load(str(self.revisions.directory))
+        tree = trees.load(str(self.revisions.directory))
         return Run(self.place(), tree, self.reporter, timeout=timeout)
 
     def up(self, count: int | None = None, *, timeout: float = 30.0) -> Result:

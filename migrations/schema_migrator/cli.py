@@ -58,9 +58,9 @@ def _place(values: Mapping[str, Any], url: DatabaseURL) -> Place:
 
 
 def _load(values: Mapping[str, Any]) -> Tree:
-    from schema_migrator.tree import Tree
+    from schema_migrator import tree
 
-    return Tree.load(values["tree"])
+    return tree.load(values["tree"])
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:

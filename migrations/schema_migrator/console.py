@@ -36,9 +36,7 @@ class Console:
 
     def started(self, step: Step) -> None:
         """Say that a step begins."""
-        self._say(
-            f"{step.revision} {step.direction}: {(step.script.doc or '').splitlines()[0].rstrip('.')}"
-        )
+        self._say(f"{step.revision} {step.direction}: {step.title}")
 
     def ended(self, step: Step, seconds: float) -> None:
         """Say that a step was applied."""

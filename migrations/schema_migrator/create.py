@@ -59,7 +59,7 @@ def create(tree: Tree, name: str) -> Path:
             "the name of a revision needs a letter or digit, as in: migrate create add_billing_address"
         )
     parent = tree.head
-    numbers = [one.revision for one in tree.all_revisions() if one.revision.isdigit()]
+    numbers = [one.id for one in tree.all_revisions() if one.id.isdigit()]
     width = max((len(one) for one in numbers), default=4)
     revision = str(max((int(one) for one in numbers), default=0) + 1).zfill(width)
     path = tree.location.versions / f"{revision}_{slug}.py"

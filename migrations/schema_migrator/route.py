@@ -9,7 +9,7 @@ import dataclasses
 import enum
 from typing import TYPE_CHECKING
 
-from schema_migrator import heal
+from schema_migrator import heal, sql_file
 from schema_migrator.errors import RefusedError
 from schema_migrator.history import show_position
 from schema_migrator.result import Refusal
@@ -173,7 +173,7 @@ def assess(state: State, tree: Tree | None) -> Condition:
         and show_position(state.position) == row.from_position
     ):
         steps = _next_steps(tree, state.position, up=row.direction == "up")
-        if any(step.revision == row.revision and step.is_resumable for step in steps):
+        if any(step.revision == row.revision and _says_resumable(step) for step in steps):
             return Resumable(row)
     return Dirty(row)
 
@@ -182,3 +182,8 @@ def _next_steps(tree: Tree, position: Position, *, up: bool) -> tuple[Step, ...]
     if tree.unknown(position):
         return ()
     return tree.steps_up(tree.heads, position) if up else tree.steps_down((), position)
+
+
+def _says_resumable(step: Step) -> bool:
+    """Ask an SQL file now: a line of a thousand files is not read for one of them."""
+    return sql_file.read(step.path).resumable if step.is_sql else step.resumable

@@ -11,17 +11,9 @@ import time
 from typing import TYPE_CHECKING
 
 import psycopg
-from alembic.config import Config
-from alembic.operations import Operations
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.util import load_python_file
 from psycopg import sql
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import StaticPool
 
-from schema_migrator import heal, history, sqlstate
+from schema_migrator import heal, history, sql_body, sqlstate
 from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
 from schema_migrator.marker import Marker
 from schema_migrator.session import Connection, RefusedStatementError
@@ -29,9 +21,8 @@ from schema_migrator.session import Connection, RefusedStatementError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.engine import Engine
-
     from schema_migrator.history import Author, Names, OpenRow
+    from schema_migrator.python_body import PythonBody
     from schema_migrator.tree import Step, Tree
 
 
@@ -75,7 +66,7 @@ class Runner:
         self._author = author
         self._restore = restore
         self._redact = redact
-        self._engine: Engine | None = None
+        self._python: PythonBody | None = None
 
     def run(
         self,
@@ -106,7 +97,6 @@ class Runner:
         marker = Marker(self._names, self._author, step, step.checksum, lock_wait, supersedes)
         started = time.monotonic()
         self._restore()
-        connection.autocommit = False
         try:
             self._call(step, marker, fresh=fresh, skip=skip)
             connection.autocommit = True
@@ -115,43 +105,17 @@ class Runner:
             connection.end_revision()
             self._after_error(error, marker, seconds=time.monotonic() - started)
 
-    def _sqlalchemy(self) -> Engine:
-        if self._engine is None:
-            self._engine = create_engine(
-                "postgresql+psycopg://",
-                creator=lambda: self._connection,
-                poolclass=StaticPool,
-                use_native_hstore=False,
-            )
-        return self._engine
-
     def _call(self, step: Step, marker: Marker, *, fresh: bool, skip: str | None) -> None:
-        """Call the revision's function inside Alembic's contexts, then complete the step."""
-        module = (
-            load_python_file(str(step.path.parent), step.path.name) if fresh else step.script.module
-        )
-        function = module.upgrade if step.up else module.downgrade
-        # SQLAlchemy's own transaction is never ended: the commit that counts is
-        # the engine's, and closing the connection finds nothing left to do.
-        with self._sqlalchemy().connect() as connection:
-            environment = EnvironmentContext(Config(), self._tree.script)
-            context = MigrationContext(
-                connection.dialect,
-                connection,
-                {"script": self._tree.script, "transaction_per_migration": True},
-                environment,
-            )
-            environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
-            # What SQLAlchemy asks on a first connection is behind it now.
-            self._connection.begin_revision(marker, skip=skip)
-            try:
-                with environment, Operations.context(context):
-                    context.begin_transaction(_per_migration=True)
-                    function()
-                self._connection.ensure_marker()
-            finally:
-                self._connection.end_revision()
-            self._complete(marker)
+        """Run what the step's file holds, then complete the step."""
+        connection = self._connection
+        if step.is_sql:
+            sql_body.run(connection, step, marker, skip=skip, complete=self._complete)
+            return
+        if self._python is None:
+            from schema_migrator.python_body import PythonBody
+
+            self._python = PythonBody(connection, self._tree.alembic)
+        self._python.run(step, marker, fresh=fresh, skip=skip, complete=self._complete)
 
     def _complete(self, marker: Marker) -> None:
         """Move the version rows, end the history row and commit."""
@@ -257,9 +221,15 @@ class Runner:
         ) from error
 
 
+def _cause(error: BaseException) -> BaseException:
+    """Return the driver's error where SQLAlchemy wrapped it, else the error itself."""
+    original = getattr(error, "orig", None)
+    return original if isinstance(original, psycopg.Error) else error
+
+
 def code_of(error: BaseException) -> str | None:
     """Return the server's code of an error, whether SQLAlchemy wrapped it or not."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
+    cause = _cause(error)
     code = getattr(cause, "sqlstate", None)
     return code if isinstance(code, str) else None
 
@@ -270,7 +240,7 @@ def describe(error: BaseException) -> str:
     SQLAlchemy's text repeats statement and parameters, and the server's details
     quote rows: neither belongs into a log.
     """
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    cause = _cause(error)
     if isinstance(cause, RefusedStatementError):
         return " ".join(str(cause).split())
     if isinstance(cause, psycopg.Error):

@@ -1,29 +1,23 @@
-"""A tree of revisions: the border to Alembic's scripts.
+"""A tree of revisions: where it is, what it holds, and the steps along it.
 
-Alembic's objects come in, our values go out. Alembic is imported here, in
-`step` and nowhere else, and only once there is something to look up in a tree.
+Two kinds are behind the one interface: trees of Alembic's Python revisions,
+which may hold SQL files too (`alembic_tree`), and trees of SQL files alone
+(`sql_tree`), for which neither Alembic nor SQLAlchemy is loaded.
 """
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import hashlib
 import importlib.resources
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-from alembic.runtime.migration import HeadMaintainer, MigrationStep, RevisionStep
-from alembic.script import Script, ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
+from typing import TYPE_CHECKING, Any
 
 from schema_migrator.errors import ConfigurationError, RefusedError
 from schema_migrator.result import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from schema_migrator.history import Position
 
 
@@ -70,27 +64,56 @@ def locate(name: str) -> Location:
     return Location(name, directory, versions if versions.is_dir() else directory)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One revision of a tree.
+
+    Attributes:
+        id: its id.
+        title: its first line, for people.
+        path: its file; of a pair of SQL files the upgrade's.
+        parents: the ids that it stands on.
+    """
+
+    id: str
+    title: str
+    path: Path
+    parents: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> str:
+        """The SHA-256 of its source with line ends normalised."""
+        return checksum(self.path)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One revision, one way.
 
     Attributes:
         revision: its id.
+        title: its first line, for people.
         up: whether it is applied; otherwise it is reverted.
         before: the position that it starts from.
         after: the position that it leads to.
         deleted, updated, inserted: how the version rows change.
-        script: Alembic's own object.
+        path: the file with what is executed.
+        resumable: whether a Python module says that running it again from its
+            start, on whatever an interruption leaves, ends as if it had run once.
+        is_sql: whether the file is SQL; otherwise it is a Python module.
     """
 
     revision: str
+    title: str
     up: bool
     before: Position
     after: Position
-    deleted: tuple[str, ...]
-    updated: tuple[tuple[str, str], ...]
-    inserted: tuple[str, ...]
-    script: Script = dataclasses.field(repr=False, compare=False)
+    deleted: tuple[str, ...] = ()
+    updated: tuple[tuple[str, str], ...] = ()
+    inserted: tuple[str, ...] = ()
+    path: Path
+    resumable: bool = False
+    is_sql: bool = False
 
     @property
     def direction(self) -> str:
@@ -98,24 +121,9 @@ class Step:
         return "up" if self.up else "down"
 
     @property
-    def path(self) -> Path:
-        """The revision's file."""
-        return Path(self.script.path)
-
-    @property
     def checksum(self) -> str:
-        """The SHA-256 of the revision's source with line ends normalised."""
+        """The SHA-256 of what is executed, with line ends normalised."""
         return checksum(self.path)
-
-    @property
-    def is_resumable(self) -> bool:
-        """Whether the revision says that running it again from its start is harmless.
-
-        Its ``resumable`` is True for the upgrade alone, or ``"down"`` or
-        ``"both"``: a downgrade needs its own declaration.
-        """
-        declared = getattr(self.script.module, "resumable", False)
-        return declared in ("both", self.direction) or (self.up and declared is True)
 
 
 def checksum(path: Path) -> str:
@@ -123,30 +131,7 @@ def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-class _Changes(HeadMaintainer):
-    """Alembic's own arithmetic of version rows, writing into lists instead of a table."""
-
-    def __init__(self, heads: Position) -> None:
-        super().__init__(cast("Any", None), heads)
-        self.deleted: list[str] = []
-        self.updated: list[tuple[str, str]] = []
-        self.inserted: list[str] = []
-
-    def _insert_version(self, version: str) -> None:
-        self.heads.add(version)
-        self.inserted.append(version)
-
-    def _delete_version(self, version: str) -> None:
-        self.heads.remove(version)
-        self.deleted.append(version)
-
-    def _update_version(self, from_: str, to_: str) -> None:
-        self.heads.remove(from_)
-        self.heads.add(to_)
-        self.updated.append((from_, to_))
-
-
-class Tree:
+class Tree(abc.ABC):
     """A loaded tree.
 
     Attributes:
@@ -154,38 +139,8 @@ class Tree:
         heads: its newest revisions, sorted.
     """
 
-    def __init__(self, location: Location, script: ScriptDirectory) -> None:
-        self.location = location
-        self.script = script
-        self.heads: Position = tuple(sorted(script.get_heads()))
-
-    @classmethod
-    def load(cls, name: str) -> Tree:
-        """Return the tree of that name, with every revision's module loaded.
-
-        Raises:
-            ConfigurationError: it does not import, or its graph is broken.
-        """
-        location = locate(name)
-        script = ScriptDirectory(
-            str(location.directory), version_locations=[str(location.versions)]
-        )
-        try:
-            with warnings.catch_warnings():
-                # Alembic only warns of an id that two files claim, and picks one of them.
-                warnings.filterwarnings("error", message="Revision .* is present more than once")
-                tree = cls(location, script)
-        except (RevisionError, CommandError, UserWarning) as error:
-            raise ConfigurationError(
-                f'tree "{name}" has a broken graph: {_one_line(error)}'
-            ) from error
-        except Exception as error:
-            raise ConfigurationError(
-                f'tree "{name}" does not load: {type(error).__name__}: {_one_line(error)}{_where(error, location)}'
-            ) from error
-        if not tree.heads:
-            raise ConfigurationError(f'tree "{name}" has no revisions in {location.versions}')
-        return tree
+    location: Location
+    heads: Position
 
     @property
     def head(self) -> str:
@@ -201,31 +156,42 @@ class Tree:
             )
         return self.heads[0]
 
-    def find(self, revision: str) -> Script | None:
-        """Return the script of a full revision id, None where the tree has none."""
-        try:
-            script = self.script.revision_map.get_revision(revision)
-        except (RevisionError, CommandError):
-            return None
-        return (
-            cast("Script", script) if script is not None and script.revision == revision else None
-        )
+    @abc.abstractmethod
+    def all_revisions(self) -> tuple[Revision, ...]:
+        """Return every revision, each after those that it stands on."""
+
+    @abc.abstractmethod
+    def find(self, text: str) -> str | None:
+        """Return the id that a text names: an id, a label, or an unambiguous beginning of an id."""
+
+    @abc.abstractmethod
+    def has(self, revision: str) -> bool:
+        """Tell whether the tree has a revision of exactly this id."""
+
+    @abc.abstractmethod
+    def applied(self, position: Position) -> frozenset[str]:
+        """Return the ids that a position stands for: its own and all that they rest on."""
+
+    @abc.abstractmethod
+    def steps_up(self, target: Position, position: Position) -> tuple[Step, ...]:
+        """Return the steps that lead up from a position to a target, in order."""
+
+    @abc.abstractmethod
+    def steps_down(self, target: Position, position: Position) -> tuple[Step, ...]:
+        """Return the steps that lead down from a position to a target, in order.
+
+        Raises:
+            RefusedError: a revision on the way has no downgrade.
+        """
+
+    @property
+    def alembic(self) -> Any:
+        """Alembic's own script directory, for its contexts; None where Alembic is not needed."""
+        return None
 
     def unknown(self, position: Position) -> Position:
         """Return those ids of a position that the tree does not have."""
-        return tuple(one for one in position if self.find(one) is None)
-
-    def all_revisions(self) -> tuple[Script, ...]:
-        """Return every revision, the oldest first."""
-        return tuple(reversed(list(self.script.walk_revisions())))
-
-    def applied(self, position: Position) -> frozenset[str]:
-        """Return the ids that a position stands for: its own and all that they rest on."""
-        if not position:
-            return frozenset()
-        return frozenset(
-            one.revision for one in self.script.iterate_revisions(cast("Any", position), "base")
-        )
+        return tuple(one for one in position if not self.has(one))
 
     def resolve(self, target: str, position: Position) -> Position:
         """Return the position that a target means, seen from a position.
@@ -248,16 +214,13 @@ class Tree:
             return self._relative(target, position)
         found: set[str] = set()
         for one in target.split(","):
-            try:
-                script = self.script.revision_map.get_revision(one)
-            except (RevisionError, CommandError):
-                script = None
-            if script is None:
+            revision = self.find(one)
+            if revision is None:
                 raise RefusedError(
                     Refusal.TARGET_UNKNOWN,
                     f'the tree "{self.location.name}" has no revision "{one}"; its head is {", ".join(self.heads)}',
                 )
-            found.add(script.revision)
+            found.add(revision)
         return tuple(sorted(found))
 
     def _relative(self, target: str, position: Position) -> Position:
@@ -274,76 +237,29 @@ class Tree:
             )
         return steps[count - 1].after if count else position
 
-    def steps_up(self, target: Position, position: Position) -> tuple[Step, ...]:
-        """Return the steps that lead up from a position to a target, in order."""
-        upgrades = self.script._upgrade_revs  # noqa: SLF001 - Alembic has no public way
-        return self._steps(upgrades(cast("Any", target), cast("Any", position)), position)
 
-    def steps_down(self, target: Position, position: Position) -> tuple[Step, ...]:
-        """Return the steps that lead down from a position to a target, in order.
-
-        Raises:
-            RefusedError: a revision on the way has no downgrade.
-        """
-        if not position:
-            return ()
-        destination: Any = target or "base"
-        if isinstance(destination, tuple) and len(destination) == 1:
-            destination = destination[0]
-        current: Any = position if len(position) > 1 else position[0]
-        with_scripts = self.script.iterate_revisions(
-            current, destination, select_for_downgrade=True
-        )
-        scripts = cast("list[Script]", list(with_scripts))
-        missing = [
-            one.revision for one in scripts if not callable(getattr(one.module, "downgrade", None))
-        ]
-        if missing:
-            raise RefusedError(
-                Refusal.DOWNGRADE_MISSING,
-                f"revision {', '.join(missing)} has no downgrade, so nothing was reverted",
-            )
-        return self._steps(
-            [MigrationStep.downgrade_from_script(self.script.revision_map, one) for one in scripts],
-            position,
-        )
-
-    def _steps(self, steps: Sequence[MigrationStep], position: Position) -> tuple[Step, ...]:
-        made: list[Step] = []
-        for one in steps:
-            if not isinstance(one, RevisionStep):  # pragma: no cover - stamps are not asked for
-                raise TypeError("a step is a revision, up or down")
-            changes = _Changes(position)
-            changes.update_to_step(one)
-            after = tuple(sorted(changes.heads))
-            made.append(
-                Step(
-                    revision=one.revision.revision,
-                    up=one.is_upgrade,
-                    before=position,
-                    after=after,
-                    deleted=tuple(changes.deleted),
-                    updated=tuple(changes.updated),
-                    inserted=tuple(changes.inserted),
-                    script=one.revision,
-                )
-            )
-            position = after
-        return tuple(made)
+def missing_downgrade(revisions: list[str]) -> RefusedError:
+    """Return the error for revisions that can't be reverted."""
+    return RefusedError(
+        Refusal.DOWNGRADE_MISSING,
+        f"revision {', '.join(revisions)} has no downgrade, so nothing was reverted",
+    )
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+def load(name: str) -> Tree:
+    """Return the tree of that name.
 
+    Raises:
+        ConfigurationError: there is none, it does not load, or its graph is broken.
+    """
+    location = locate(name)
+    entries = [path for path in location.versions.iterdir() if path.is_file()]
+    python = any(path.suffix == ".py" and not path.name.startswith(("_", ".")) for path in entries)
+    sql = any(path.name.endswith((".up.sql", ".down.sql")) for path in entries)
+    if sql and not python:
+        from schema_migrator.sql_tree import SqlTree
 
-def _where(error: Exception, location: Location) -> str:
-    """Return the revision file in which an error was raised, for the end of a sentence."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f" ({Path(error.filename).name}, line {error.lineno})"
-    trace, found = error.__traceback__, ""
-    while trace is not None:
-        path = Path(trace.tb_frame.f_code.co_filename)
-        if path.parent == location.versions:
-            found = f" ({path.name}, line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return found
+        return SqlTree(location)
+    from schema_migrator.alembic_tree import AlembicTree
+
+    return AlembicTree(location)
