@@ -124,7 +124,10 @@ class Stopped(SystemExit):
 
     Attributes:
         outcome: ``interrupted`` or ``timeout``.
+        recorded: whether the history says so already.
     """
+
+    recorded = False
 
     def __init__(self, outcome: Outcome, message: str) -> None:
         super().__init__(message)

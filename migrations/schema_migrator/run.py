@@ -6,6 +6,7 @@ The only module that knows all of observing, deciding and acting. It returns a
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import time
@@ -82,6 +83,7 @@ class Run:
         self.connection: Connection | None = None
         self._names: Names | None = None
         self.progress = Progress()
+        self._step_begun: Step | None = None
 
     def move(self, goal: Goal) -> Result:
         """Move the database to a goal and return how that ended; raises nothing it knows."""
@@ -268,6 +270,7 @@ class Run:
         pause, tries = _FIRST_PAUSE, 0
         while True:
             started = time.monotonic()
+            self._step_begun = step
             self.reporter.started(step)
             try:
                 runner.run(
@@ -299,6 +302,7 @@ class Run:
             else:
                 break
         self.progress.waiting_for_locks = False
+        self._step_begun = None
         self.progress.applied.append(step.revision)
         self.reporter.ended(step, time.monotonic() - started)
 
@@ -341,9 +345,36 @@ class Run:
             outcome = Outcome.LOCKED
             message = f"{message} while it waited for a lock"
             error = LockedError(message, blocked_by=self.progress.blocked_by)
-        return self._concluded(
-            self._read_back(_AFTER_STOP), outcome=outcome, message=message, error=error
-        )
+        state = self._read_back(_AFTER_STOP)
+        if state is not None and not stopped.recorded:
+            self._record_stop(state, message)
+        return self._concluded(state, outcome=outcome, message=message, error=error)
+
+    def _record_stop(self, state: State, message: str) -> None:
+        """Write down that a step was stopped, where the session that ran it is gone.
+
+        The row is a courtesy to the reader of the history: without it nothing is
+        untrue, so it is tried once.
+        """
+        step, names = self._step_begun, self._names
+        if step is None or names is None or state.open is not None or state.position != step.before:
+            return
+        with (
+            contextlib.suppress(psycopg.Error, UnreachableError),
+            self.place.connect(timeout=_AFTER_STOP) as connection,
+        ):
+            history.record(
+                connection,
+                names,
+                self.place.author,
+                direction=step.direction,
+                revision=step.revision,
+                from_position=step.before,
+                to_position=None,
+                outcome="interrupted",
+                checksum=step.checksum,
+                message=message,
+            )
 
     def _after_loss(self, code: str | None) -> Result:
         """Return what is true after the session was lost in mid-run."""

@@ -178,6 +178,8 @@ class Runner:
                     incident=None, checksum=marker.checksum, code=code, message=message,
                     seconds=seconds, lock_wait=marker.lock_wait,
                 )  # fmt: skip
+            if isinstance(error, Stopped):
+                error.recorded = True
         except psycopg.OperationalError as lost:
             if isinstance(error, Stopped):
                 raise error from None

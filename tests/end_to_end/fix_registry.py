@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fix_cluster import eventually
 from tests.fix_migrator import Engine
-from tests.operator.fix_operator import Migrations
+from tests.operator.fix_operator import Migrations, migration
 
 if TYPE_CHECKING:
     from tests.fix_cluster import Objects
@@ -85,3 +86,29 @@ def registry(
 ) -> Registry:
     """An operator for this test's namespace, an empty tree, an empty database; nothing applied."""
     return Registry(Migrations(objects), operator, Engine(database, revisions))
+
+
+@pytest.fixture
+def collected(objects: Objects, installed: object) -> None:
+    """The garbage collector knows the resource's kind: it looks for new ones every 30 seconds."""
+    owner = {
+        **migration("probe"),
+        "spec": {"image": IMAGE, "suspend": True, "database": {"urlSecretRef": {"name": "x"}}},
+    }
+    objects.apply(owner)
+    found = objects.get("schemamigration", "probe")
+    assert found is not None
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": "probe",
+        "uid": found["metadata"]["uid"],
+    }
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "probe", "ownerReferences": [reference]},
+    }
+    objects.apply(secret)
+    objects.kubectl("delete", "smig", "probe")
+    eventually(lambda: not objects.kubectl("get", "secret", "probe", "--ignore-not-found"), 60)

@@ -245,6 +245,7 @@ def test_an_operator_that_is_killed_before_the_last_status_write_writes_it_when_
     assert registry.runs() == [("0001", "applied"), ("0002", "applied")]
 
 
+@pytest.mark.usefixtures("collected")
 def test_a_resource_deleted_in_mid_run_and_made_again_never_has_two_migrators(
     registry: Registry,
 ) -> None:
