@@ -11,6 +11,7 @@ with every recipe that it knows.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
@@ -56,6 +57,7 @@ def of_run(uid: str, spec: resource.Spec, requested_at: str, run: str = RUN_APPL
     return f"{RECIPE}:{hashlib.sha256(_canonical(wish)).hexdigest()}"
 
 
+@functools.lru_cache(maxsize=4096)
 def of_database(namespace: str, secret: str, key: str) -> str:
     """Return the label value that all runs against one database have: 20 characters.
 

@@ -35,10 +35,47 @@ class _Backoffs:
             yield min(30.0, 2.0 ** min(attempt, 5)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads requests, guards nothing
 
 
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps no last handled state: it would be built anew from every event, and nobody asks."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        """Return nothing of the body."""
+        del body, extra_fields
+        return kopf.BodyEssence({})
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        """Return no state."""
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Store nothing."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps no progress: event handlers have none."""
+
+    def fetch(self, *, key: str, body: kopf.Body) -> None:
+        """Return no progress."""
+
+    def store(self, *, key: str, record: object, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Store nothing."""
+
+    def purge(self, *, key: str, body: kopf.Body, patch: kopf.Patch) -> None:
+        """Purge nothing."""
+
+    def touch(self, *, body: kopf.Body, patch: kopf.Patch, value: str | None) -> None:
+        """Touch nothing."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        """Return what came."""
+        return essence
+
+
 def settings() -> kopf.OperatorSettings:
     """Return how kopf shall behave."""
     chosen = kopf.OperatorSettings()
     chosen.peering.standalone = True
+    chosen.persistence.diffbase_storage = _NoDiffBase()
+    chosen.persistence.progress_storage = _NoProgress()
     chosen.posting.enabled = False
     chosen.scanning.disabled = True
     # Every object keeps a task and its body for this long; the default is five seconds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schema_operator import projection
+from schema_operator import projection, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,17 +69,19 @@ class Intake:
         if not news:
             return
         ended = isinstance(view.migrate, projection.Terminated) or kind == DELETED
-        if before is None or _differs(before, view) or kind == DELETED:
+        if before is None or kind == DELETED or self._differ(before, view):
             self._queue.add(view.key, urgent=ended)
         if not view.may_run or kind == DELETED:
             self._wake(view.database)
 
+    def _differ(self, before: projection.PodView, after: projection.PodView) -> bool:
+        """Return whether the change of a pod changes what is known of its run.
 
-def _differs(before: projection.PodView, after: projection.PodView) -> bool:
-    """Return whether anything that a decision looks at has changed."""
-    return (
-        before.migrate != after.migrate
-        or before.phase != after.phase
-        or before.unscheduled != after.unscheduled
-        or before.node != after.node
-    )
+        Most changes don't: a node is found, an address given, a volume mounted.
+        """
+        job = self._cache.jobs.get((after.namespace, after.job))
+        if job is None:
+            return before.may_run != after.may_run
+        now = self._clock()
+        states = [run.observe(job, (pod,), now).state for pod in (before, after)]
+        return states[0] != states[1] or before.may_run != after.may_run

@@ -18,6 +18,8 @@ _NOT_OURS: Final = frozenset({"message", "asctime", "settings", "k8s_skip", "k8s
 
 def set_up(log_format: LogFormat, *, verbose: bool) -> None:
     """Send the log to standard error in that form."""
+    # Nothing of this is shown, and finding it out takes longer than writing the line.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     logging.basicConfig(

@@ -89,14 +89,16 @@ class Metrics:
         """Count one request to the API server."""
         self._requests.labels(verb, resource, str(status)).observe(seconds)
 
-    def transition(self, before: resource.Status, after: resource.Status) -> None:
-        """Count the runs that a new status reports for the first time."""
-        run = after.last_run
-        if run is None or (before.last_run is not None and before.last_run.job == run.job):
+    def transition(self, before: resource.Status, after: dict[str, Any]) -> None:
+        """Count the run that a new status reports for the first time."""
+        run = after.get("lastRun")
+        if run is None or (before.last_run is not None and before.last_run.job == run["job"]):
             return
-        self._runs.labels(run.outcome).inc()
-        if run.start_time is not None and run.completion_time is not None:
-            self._durations.observe((run.completion_time - run.start_time).total_seconds())
+        self._runs.labels(run["outcome"]).inc()
+        times = [run.get("startTime"), run.get("completionTime")]
+        if None not in times:
+            start, end = (datetime.fromisoformat(time) for time in times)
+            self._durations.observe((end - start).total_seconds())
 
     def render(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

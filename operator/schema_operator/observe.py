@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import pydantic
@@ -23,13 +24,6 @@ def wanted(view: projection.ResourceView) -> decision.Wanted:
     A status that can't be read is as good as none: the worst that follows is one
     run that finds nothing to do.
     """
-    spec: resource.Spec | str
-    try:
-        spec = resource.Spec.model_validate_json(view.spec)
-    except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        path = ".".join(str(part) for part in ("spec", *first["loc"]))
-        spec = f"{path}: {first['msg']}."
     try:
         status = resource.Status.model_validate_json(view.status)
     except pydantic.ValidationError:
@@ -40,9 +34,20 @@ def wanted(view: projection.ResourceView) -> decision.Wanted:
         generation=view.generation,
         deleting=view.deleting,
         requested_at=view.requested_at,
-        spec=spec,
+        spec=_spec(view.spec),
         status=status,
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _spec(text: bytes) -> resource.Spec | str:
+    """Return a spec, or what is wrong with it; the same text is read again and again."""
+    try:
+        return resource.Spec.model_validate_json(text)
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = ".".join(str(part) for part in ("spec", *first["loc"]))
+        return f"{path}: {first['msg']}."
 
 
 def database_of(key: Key, spec: resource.Spec) -> str:

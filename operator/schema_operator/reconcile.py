@@ -118,10 +118,10 @@ class Reconciler:
                 await self._start(view, world.wanted, start, changed)
             case decision.Stop(job=job):
                 await asyncio.gather(
-                    self._write(view, changed), self._delete(key, (job,), stop=True)
+                    self._write(view, world.wanted, changed), self._delete(key, (job,), stop=True)
                 )
             case None:
-                if await self._write(view, changed):
+                if await self._write(view, world.wanted, changed):
                     await self._delete(key, step.surplus, stop=False)
         if step.again is not None:
             self._queue.add_after(key, (step.again - self._clock()).total_seconds())
@@ -179,7 +179,7 @@ class Reconciler:
         assert isinstance(wanted.spec, resource.Spec)  # noqa: S101 - nothing is started without one
         database = observe.database_of(wanted.key, wanted.spec)
         try:
-            await asyncio.gather(self._create(wanted, start), self._write(view, status))
+            await asyncio.gather(self._create(wanted, start), self._write(view, wanted, status))
         finally:
             self.slots.release(database, wanted.key)
         if wanted.key in self._rejections:
@@ -260,7 +260,9 @@ class Reconciler:
 
     # Writing
 
-    async def _write(self, view: ResourceView, status: dict[str, Any] | None) -> bool:
+    async def _write(
+        self, view: ResourceView, wanted: decision.Wanted, status: dict[str, Any] | None
+    ) -> bool:
         """Write a status, if there is one to write, and return whether the right one stands."""
         if status is None:
             return True
@@ -290,29 +292,33 @@ class Reconciler:
             return False
         self._failures.pop(view.key, None)
         self._cache.put_resource(answer)
-        await self._transition(view, answer)
+        await self._transition(answer, wanted.status, status)
         return True
 
-    async def _transition(self, before: ResourceView, after: ResourceView) -> None:
+    async def _transition(
+        self, view: ResourceView, old: resource.Status, new: dict[str, Any]
+    ) -> None:
         """Tell the log, the metrics and, where a person is needed, the cluster what has changed."""
-        old, new = observe.wanted(before).status, observe.wanted(after).status
         self._metrics.transition(old, new)
-        ready_before, ready = (one.condition(ConditionType.READY) for one in (old, new))
-        if ready is None or (ready_before is not None and ready_before.reason == ready.reason):
+        before = old.condition(ConditionType.READY)
+        ready = new["conditions"][0]
+        if before is not None and before.reason == ready["reason"]:
             return
         log.info(
-            ready.message,
-            extra={"key": str(after.key), "reason": ready.reason, "version": new.version},
+            ready["message"],
+            extra={
+                "key": str(view.key),
+                "reason": ready["reason"],
+                "version": new.get("version"),
+            },
         )
-        if new.condition(ConditionType.STALLED) is None:
+        if len(new["conditions"]) < 2 or new["conditions"][1]["type"] != ConditionType.STALLED:  # noqa: PLR2004 - Ready and one more
             return
         try:
-            await act.announce(self._api, after, ready.reason, ready.message, self._clock())
+            await act.announce(self._api, view, ready["reason"], ready["message"], self._clock())
         except errors.ApiError as error:
             # An Event is a courtesy; the status has said it.
-            log.warning(
-                "an Event was not taken", extra={"key": str(after.key), "error": str(error)}
-            )
+            log.warning("an Event was not taken", extra={"key": str(view.key), "error": str(error)})
 
     async def _delete(self, key: Key, jobs: tuple[JobView, ...], *, stop: bool) -> None:
         try:
