@@ -97,7 +97,11 @@ def connect(
         # The driver's text names host, user and database: none of it may go on.
         raise UnreachableError(_why_unreachable(url)) from None
     connection.lock_timeout = settings.lock_timeout_milliseconds
-    restore(connection, settings)
+    try:
+        restore(connection, settings)
+    except psycopg.Error:
+        connection.close()
+        raise
     return connection
 
 

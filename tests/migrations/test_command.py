@@ -166,10 +166,10 @@ def test_stock_alembic_reads_the_same_position(
 
     assert migrate("up", "2").code == 0
 
-    with create_engine(
-        "postgresql+psycopg://", creator=engine.database.connect
-    ).connect() as connection:
+    alembic = create_engine("postgresql+psycopg://", creator=engine.database.connect)
+    with alembic.connect() as connection:
         assert MigrationContext.configure(connection).get_current_heads() == ("0002",)
+    alembic.dispose()
 
 
 USAGE = {
