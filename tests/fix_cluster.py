@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import sys
@@ -26,11 +27,14 @@ from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
 from local_kubernetes.launch import Options
 from local_kubernetes.processes import Identity
 from local_kubernetes.progress import Progress
+from tests.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
+
+_PROPERTY = "kubernetes"
 
 MIGRATE = Path(sys.executable).with_name("migrate")
 
@@ -39,6 +43,22 @@ IMAGES = {
     "local/shell:*": (),  # the pod names the command
     "local/python:*": (sys.executable,),
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Tally("Kubernetes", _PROPERTY), "kubernetes-tally")
+
+
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Note on the test's report what it ran on."""
+    found = getattr(item, "funcargs", {}).get("cluster")
+    if isinstance(found, Cluster):
+        item.user_properties.append((_PROPERTY, _version(found)))
+
+
+@functools.cache
+def _version(cluster: Cluster) -> str:
+    return cluster.version
 
 
 def pytest_report_header() -> str:

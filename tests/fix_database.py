@@ -7,7 +7,6 @@ versions, ``--postgres-source`` says where they come from.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -16,6 +15,7 @@ from local_postgres import LocalPostgresError, installation
 from local_postgres.account import Account
 from tests.container_postgres import engine_answers, image
 from tests.postgres_server import Database, PostgresServer, Servers
+from tests.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +92,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "every_postgres: run on every version of PostgreSQL")
-    config.pluginmanager.register(_Tally(), "postgresql-tally")
+    config.pluginmanager.register(Tally("PostgreSQL", _PROPERTY), "postgresql-tally")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -123,24 +123,6 @@ def pytest_report_header(config: pytest.Config) -> str:
     except LocalPostgresError as error:
         return f"PostgreSQL: {error}"
     return f"PostgreSQL: {' and '.join(found)} (embedded)"
-
-
-class _Tally:
-    """Counts in the run's first process how many tests ran on which server."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call":
-            self._counts.update(
-                str(value) for name, value in report.user_properties if name == _PROPERTY
-            )
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self._counts:
-            ran = (f"{count} tests on {label}" for label, count in sorted(self._counts.items()))
-            terminalreporter.write_line(f"PostgreSQL: {', '.join(ran)}")
 
 
 def _versions(config: pytest.Config) -> list[int]:
