@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 DEPLOY = Path(__file__).resolve().parents[2]
 NAMESPACE = ACCOUNT = "schema-operator"
-HEALTH = "127.0.0.1:18080"
 _DAY = 24 * 3600
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 15.0
@@ -61,6 +61,7 @@ class OperatorProcess:
             DemoError: it did not become ready.
         """
         kubeconfig = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT, _DAY)
+        health = f"127.0.0.1:{_free_port()}"
         program = Path(sys.executable).with_name("schema-operator")
         with self.log.open("wb") as log:
             process = subprocess.Popen(
@@ -69,7 +70,7 @@ class OperatorProcess:
                     "run",
                     "--all-namespaces",
                     f"--kubeconfig={kubeconfig}",
-                    f"--health-listen={HEALTH}",
+                    f"--health-listen={health}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -80,7 +81,7 @@ class OperatorProcess:
         if identity is not None:
             self._known.write_text(json.dumps(dataclasses.asdict(identity)))
         deadline = time.monotonic() + _READY_SECONDS
-        while not _is_ready():
+        while not _is_ready(health):
             if process.poll() is not None or time.monotonic() > deadline:
                 lines = self.log.read_text().splitlines() or ["it said nothing"]
                 raise DemoError(f"the operator did not become ready: {lines[-1][:300]}")
@@ -105,9 +106,15 @@ def install(cluster: Cluster) -> None:
     cluster.kubectl("wait", "--for=condition=Established", crd, "--timeout=30s")
 
 
-def _is_ready() -> bool:
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _is_ready(health: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{HEALTH}/readyz", timeout=1) as answer:
+        with urllib.request.urlopen(f"http://{health}/readyz", timeout=1) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004 - OK
     except (urllib.error.URLError, OSError):
         return False
