@@ -262,6 +262,8 @@ def _under_way(world: World, run: Run, digest: str) -> Step:
         words = "had not begun and is replaced, since the spec has changed"
         return Step(verdict=dataclasses.replace(verdict, words=words), action=Stop(job=job))
     if job.digest == digest:
+        if state.notable is not None and state.notable > world.now:
+            return Step(verdict=verdict, again=state.notable)
         verdict = dataclasses.replace(verdict, reason=_HOLDS[state.hold], words=state.words)
     else:
         verdict = dataclasses.replace(verdict, words=_still(job))

@@ -27,6 +27,10 @@ NOT_BEGUN: Final = "not_begun"
 POD_EXPECTED_WITHIN: Final = timedelta(seconds=30)
 """A Job without a pod after this long is worth a word: something refuses the pod."""
 
+NOTABLE_AFTER: Final = timedelta(seconds=2)
+"""What keeps a pod from starting is often gone a moment later: the node has not heard of the
+Secret yet, a node has to be found. After this long it is said."""
+
 GRACE: Final = timedelta(seconds=30)
 """What a pod gets between SIGTERM and SIGKILL: the migrator needs two seconds of it."""
 
@@ -52,11 +56,13 @@ class Waiting:
         hold: what keeps it.
         words: the kubelet's or the scheduler's own words.
         repeated: whether the words only say that something is tried again later.
+        notable: from when on it is worth a word; before, it may well pass by itself.
     """
 
     hold: Hold
     words: str = ""
     repeated: bool = False
+    notable: datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +238,10 @@ def _not_started(
             at=at, why=f"pod {pod.name} was deleted before anything was heard of the migrator"
         )
     if pod.unscheduled and not pod.node:
-        return Waiting(hold=Hold.SCHEDULING, words=pod.unscheduled)
+        return Waiting(hold=hold, words=pod.unscheduled, notable=pod.created + NOTABLE_AFTER)
     return Waiting(
         hold=hold,
+        notable=pod.created + NOTABLE_AFTER if hold is not Hold.STARTING else None,
         words=_sentence(waiting.reason, waiting.message) if hold is not Hold.STARTING else "",
         repeated=waiting.reason in _REPEATING,
     )

@@ -10,6 +10,7 @@ import pytest
 
 from schema_migrator.result import Outcome, Refusal
 from schema_operator import decision, digest
+from schema_operator import run as runs
 from schema_operator.decision import Blocker, Keep, Rejection, Start, Stop, World, decide
 from schema_operator.reason import (
     READY,
@@ -465,6 +466,15 @@ def test_a_run_that_is_being_stopped_is_not_stopped_again() -> None:
 def test_a_run_that_is_held_has_no_deadline_of_ours() -> None:
     step = decide(world(waiting(Hold.SECRET, created=NOW - LONG)))
     assert (step.action, step.again) == (None, None)
+
+
+def test_what_may_pass_by_itself_is_not_said_at_once() -> None:
+    soon = NOW + timedelta(seconds=1)
+    held = waiting(Hold.SECRET)
+    fresh = dataclasses.replace(held, state=runs.Waiting(hold=Hold.SECRET, notable=soon))
+    step = decide(world(fresh))
+    assert isinstance(step.verdict, decision.Verdict)
+    assert (step.verdict.reason, step.again) == (Reason.MIGRATING, soon)
 
 
 @pytest.mark.parametrize("hold", [Hold.SECRET, Hold.IMAGE, Hold.SCHEDULING])

@@ -141,7 +141,8 @@ def test_a_migrator_that_has_not_started_waits(state: dict[str, Any] | None, hol
 def test_a_pod_without_a_node_says_what_the_scheduler_says() -> None:
     unscheduled = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes"}]
     seen = state_of(pod(None, node="", conditions=unscheduled))
-    assert seen == Waiting(hold=Hold.SCHEDULING, words="0/3 nodes")
+    notable = NOW - timedelta(seconds=10) + run.NOTABLE_AFTER
+    assert seen == Waiting(hold=Hold.SCHEDULING, words="0/3 nodes", notable=notable)
 
 
 @pytest.mark.parametrize(
