@@ -35,7 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
             case "start":
                 _start(server, parsed.database)
             case "url":
-                _start(server, parsed.database)
+                if not server.running:
+                    _start(server, parsed.database)
+                server.create_database(parsed.database)
                 print(server.url(parsed.database))
             case "stop":
                 stopped = server.stop()
