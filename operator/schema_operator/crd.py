@@ -111,15 +111,15 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
         return _structural(node, definitions)
     default = node.pop("default", None)
     node = {key: value for key, value in node.items() if key != "title"}
-    if default not in (None, []):
+    if node.get("type") == "object" and "properties" in node:
+        parts = node["properties"]
+        node["properties"] = {name: _structural(part, definitions) for name, part in parts.items()}
+        default = {} if isinstance(default, dict) else default
+    elif not default and default is not False and default != 0:
+        default = None
+    if default is not None:
         node["default"] = default
-    if node.get("type") == "object":
-        if isinstance(default, dict):
-            node["default"] = {}
-        node["properties"] = {
-            name: _structural(part, definitions) for name, part in node["properties"].items()
-        }
-    if node.get("type") == "array":
+    if "items" in node:
         node["items"] = _structural(node["items"], definitions)
     if node.get("type") == "integer":
         node["format"] = "int64"

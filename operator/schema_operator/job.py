@@ -21,6 +21,31 @@ _POLICIES: Final = {
     resource.DatabaseAheadPolicy.ACCEPT: "accept",
 }
 
+_LEAVE_IN_PEACE: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Asks those who make nodes empty to leave the pod where it is."""
+
+_RESOURCES: Final = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"memory": "256Mi"},
+}
+"""What a migrator gets of the node unless the resource says otherwise."""
+
+_OF_POD: Final = (
+    "service_account_name",
+    "node_selector",
+    "tolerations",
+    "affinity",
+    "topology_spread_constraints",
+    "priority_class_name",
+    "runtime_class_name",
+    "host_aliases",
+    "dns_config",
+)
+"""The fields of the template that are the pod's as they are."""
+
 _RESULT_FILE: Final = "/dev/termination-log"
 
 
@@ -43,6 +68,7 @@ def manifest(
         start_allowance: how long a pod may take to start the migrator.
     """
     secret = spec.database.url_secret_ref
+    template = spec.pod_template
     labels = {
         "app.kubernetes.io/managed-by": names.PROGRAM,
         "app.kubernetes.io/name": "schema-migrator",
@@ -87,11 +113,8 @@ def manifest(
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": {
-                    "labels": labels,
-                    "annotations": {
-                        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-                        "karpenter.sh/do-not-disrupt": "true",
-                    },
+                    "labels": {**template.metadata.labels, **labels},
+                    "annotations": {**_LEAVE_IN_PEACE, **template.metadata.annotations},
                 },
                 "spec": _pod(spec, start, deadline),
             },
@@ -101,6 +124,7 @@ def manifest(
 
 def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str, Any]:
     pod: dict[str, Any] = {
+        **spec.pod_template.dump(*_OF_POD),
         "restartPolicy": "Never",
         "activeDeadlineSeconds": deadline,
         "terminationGracePeriodSeconds": math.ceil(run.GRACE.total_seconds()),
@@ -114,7 +138,10 @@ def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(spec, start)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *spec.pod_template.dump("volumes").get("volumes", ()),
+        ],
     }
     if spec.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": secret.name} for secret in spec.image_pull_secrets]
@@ -123,12 +150,15 @@ def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str,
 
 def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
     downgrade = ["--allow-downgrade"] if spec.allow_downgrade else []
+    template = spec.pod_template.dump("resources", "env", "env_from", "volume_mounts")
+    sources = {"envFrom": template["envFrom"]} if "envFrom" in template else {}
     return {
+        **sources,
         "name": names.CONTAINER,
         "image": spec.image,
         "imagePullPolicy": str(spec.image_pull_policy),
         "args": ["goto", *downgrade, spec.target],
-        "env": _environment(spec, start),
+        "env": [*template.get("env", ()), *_environment(spec, start)],
         "terminationMessagePath": _RESULT_FILE,
         "terminationMessagePolicy": "File",
         "securityContext": {
@@ -136,11 +166,11 @@ def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "resources": {
-            "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"memory": "256Mi"},
-        },
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+        "resources": {**_RESOURCES, **template.get("resources", {})},
+        "volumeMounts": [
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
+            *template.get("volumeMounts", ()),
+        ],
     }
 
 

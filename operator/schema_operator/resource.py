@@ -8,77 +8,22 @@ resource that can't work, before anything is stored.
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import pydantic
-from pydantic.alias_generators import to_camel
 
-from schema_operator import duration
-
-
-def _rules(*rules: dict[str, Any]) -> dict[str, Any]:
-    return {"x-kubernetes-validations": list(rules)}
-
-
-def _rule(rule: str, message: str, **more: str) -> dict[str, str]:
-    return {"rule": rule, "message": message, **more}
-
-
-def _list(kind: str, *keys: str) -> dict[str, Any]:
-    extra: dict[str, Any] = {"x-kubernetes-list-type": kind}
-    return extra | ({"x-kubernetes-list-map-keys": list(keys)} if keys else {})
-
-
-Duration = Annotated[
-    timedelta,
-    pydantic.BeforeValidator(
-        lambda value: duration.parse(value) if isinstance(value, str) else value
-    ),
-    pydantic.PlainSerializer(duration.render, return_type=str),
-    pydantic.WithJsonSchema(
-        {"type": "string", "pattern": duration.PATTERN, "maxLength": duration.MAXIMUM_LENGTH}
-    ),
-]
-"""A duration with a unit, as ``90s``, ``15m`` or ``1h30m``."""
-
-Time = Annotated[
-    datetime,
-    pydantic.PlainSerializer(
-        lambda value: value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str
-    ),
-    pydantic.WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
-]
-"""A moment in whole seconds."""
-
-
-def _duration(default: str) -> Any:
-    """Return a duration field with that default."""
-    return pydantic.Field(default=duration.parse(default), json_schema_extra={"default": default})
-
-
-NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
-
-
-def _text(maximum: int, **more: Any) -> Any:
-    return pydantic.Field(max_length=maximum, **more)
-
-
-class Model(pydantic.BaseModel):
-    """What all parts of the resource share: frozen, camelCase outside, unknown fields ignored.
-
-    A newer CRD may be served to an older operator, so a field that is not known
-    here is no error.
-    """
-
-    model_config = pydantic.ConfigDict(
-        frozen=True,
-        extra="ignore",
-        alias_generator=to_camel,
-        validate_by_name=True,
-        validate_by_alias=True,
-        use_attribute_docstrings=True,
-    )
+from schema_operator.model import (
+    OBJECT_NAME,
+    Duration,
+    Model,
+    Time,
+    duration_field,
+    listing,
+    rule,
+    rules,
+    text,
+)
+from schema_operator.pod_template import PodTemplate
 
 
 class ImagePullPolicy(enum.StrEnum):
@@ -99,17 +44,17 @@ class DatabaseAheadPolicy(enum.StrEnum):
 class LocalReference(Model):
     """A reference to an object of the same namespace."""
 
-    name: str = _text(253, pattern=NAME)
+    name: str = text(253, pattern=OBJECT_NAME)
     """The object's name."""
 
 
 class SecretKeyReference(Model):
     """A reference to one key of a Secret of the same namespace."""
 
-    name: str = _text(253, pattern=NAME)
+    name: str = text(253, pattern=OBJECT_NAME)
     """The Secret's name. The Secret need not exist yet: the run waits for it."""
 
-    key: str = _text(253, default="DATABASE_URL", pattern=r"^[-._a-zA-Z0-9]+$")
+    key: str = text(253, default="DATABASE_URL", pattern=r"^[-._a-zA-Z0-9]+$")
     """The key whose value is the database's URL."""
 
 
@@ -117,8 +62,8 @@ class Database(Model):
     """The database that is migrated."""
 
     url_secret_ref: SecretKeyReference = pydantic.Field(
-        json_schema_extra=_rules(
-            _rule(
+        json_schema_extra=rules(
+            rule(
                 "self == oldSelf",
                 "the target database is immutable; create a new SchemaMigration",
                 reason="FieldValueForbidden",
@@ -137,17 +82,17 @@ class Retry(Model):
     failed, ran out of time or ended unknown count; waiting for a lock, an unreachable database
     and an interrupted run don't."""
 
-    backoff: Duration = _duration("10s")
+    backoff: Duration = duration_field("10s")
     """The wait after the first attempt; it doubles with each further one."""
 
-    max_backoff: Duration = _duration("5m")
+    max_backoff: Duration = duration_field("5m")
     """The longest wait between two attempts."""
 
 
 class Spec(Model):
     """What a person asks for."""
 
-    image: str = _text(512, pattern=r"^[^\s]+$")
+    image: str = text(512, pattern=r"^[^\s]+$")
     """The migrator's image with the migrations in it; its entry point is the migrator. A digest
     pins what runs; a tag that moves is only seen when something else changes or a run is
     requested."""
@@ -155,19 +100,17 @@ class Spec(Model):
     image_pull_policy: ImagePullPolicy = ImagePullPolicy.IF_NOT_PRESENT
     """When the node pulls the image."""
 
-    image_pull_secrets: tuple[LocalReference, ...] = pydantic.Field(
-        default=(), max_length=16, json_schema_extra=_list("map", "name")
-    )
+    image_pull_secrets: tuple[LocalReference, ...] = listing(16, "name")
     """The Secrets that the node pulls the image with."""
 
-    tree: str | None = _text(253, default=None, pattern=r"^[-A-Za-z0-9_./:]+$")
+    tree: str | None = text(253, default=None, pattern=r"^[-A-Za-z0-9_./:]+$")
     """Which migrations in the image: a Python package, a package and a path inside it
     (package:path), or a directory. Absent: what the image says itself."""
 
     database: Database
     """The database that is migrated."""
 
-    target: str = _text(128, default="head", pattern=r"^[A-Za-z0-9_.]+$")
+    target: str = text(128, default="head", pattern=r"^[A-Za-z0-9_.]+$")
     """Where the database shall be: head, heads (of a history with several), base, or a
     revision's id."""
 
@@ -179,14 +122,14 @@ class Spec(Model):
     application was rolled back. Block: Stalled. Accept: Ready, and the database is left as it
     is."""
 
-    timeout: Duration = _duration("15m")
+    timeout: Duration = duration_field("15m")
     """The longest that one run takes, waiting for locks included."""
 
-    lock_timeout: Duration = _duration("2s")
+    lock_timeout: Duration = duration_field("2s")
     """The longest that one statement waits for a lock, and with it everything that queues up
     behind that statement. A step that did not get its lock is tried again within the timeout."""
 
-    statement_timeout: Duration = _duration("0s")
+    statement_timeout: Duration = duration_field("0s")
     """The longest that one statement takes. 0s: no limit but the run's timeout."""
 
     suspend: bool = False
@@ -198,30 +141,34 @@ class Spec(Model):
     history_limit: int = pydantic.Field(default=5, ge=0, le=20)
     """How many finished runs are kept, as Jobs and in the status. The newest Job always is."""
 
+    pod_template: PodTemplate = PodTemplate()
+    """What the migrator's pod has beyond what it always has. None of it can loosen the pod's
+    security."""
+
     model_config = pydantic.ConfigDict(
-        json_schema_extra=_rules(
-            _rule(
+        json_schema_extra=rules(
+            rule(
                 "self.target != 'base' || self.allowDowngrade",
                 "target base needs allowDowngrade: true",
                 fieldPath=".target",
             ),
-            _rule(
+            rule(
                 "duration(self.timeout) >= duration('1s') && duration(self.timeout) <= duration('168h')",
                 "timeout must be from 1s to 168h",
                 fieldPath=".timeout",
             ),
-            _rule(
+            rule(
                 "duration(self.lockTimeout) >= duration('1ms')"
                 " && duration(self.lockTimeout) <= duration('168h')",
                 "lockTimeout must be from 1ms to 168h",
                 fieldPath=".lockTimeout",
             ),
-            _rule(
+            rule(
                 "duration(self.statementTimeout) <= duration('168h')",
                 "statementTimeout must be at most 168h",
                 fieldPath=".statementTimeout",
             ),
-            _rule(
+            rule(
                 "duration(self.retry.backoff) >= duration('100ms')"
                 " && duration(self.retry.backoff) <= duration(self.retry.maxBackoff)"
                 " && duration(self.retry.maxBackoff) <= duration('24h')",
@@ -235,17 +182,17 @@ class Spec(Model):
 class Run(Model):
     """One run, as it ended."""
 
-    job: str = _text(63)
+    job: str = text(63)
     """The Job's name."""
 
-    outcome: str = _text(32)
+    outcome: str = text(32)
     """How it ended, in the migrator's word; unknown where its report was lost, not_begun where
     its container never started."""
 
-    from_: str | None = _text(1024, default=None, alias="from")
+    from_: str | None = text(1024, default=None, alias="from")
     """The database's position before the run."""
 
-    to: str | None = _text(1024, default=None)
+    to: str | None = text(1024, default=None)
     """The position after it, as read back from the database. Absent: not known."""
 
     start_time: Time | None = None
@@ -257,23 +204,23 @@ class Run(Model):
     exit_code: int | None = pydantic.Field(default=None, ge=-(2**31), le=2**31 - 1)
     """The migrator's exit code."""
 
-    sqlstate: str | None = _text(5, default=None)
+    sqlstate: str | None = text(5, default=None)
     """The database's five-character error code, where an error had one."""
 
-    message: str | None = _text(2048, default=None)
+    message: str | None = text(2048, default=None)
     """What the migrator said of it."""
 
     lock_wait_seconds: float | None = pydantic.Field(default=None, ge=0, le=1e9)
     """How long it waited for locks."""
 
-    blocked_by: str | None = _text(1024, default=None)
+    blocked_by: str | None = text(1024, default=None)
     """Who held the lock that it waited for last."""
 
 
 class Condition(Model):
     """One condition, in the form that all of Kubernetes uses."""
 
-    type: str = _text(316)
+    type: str = text(316)
     """Ready, Reconciling or Stalled."""
 
     status: str = pydantic.Field(json_schema_extra={"enum": ["True", "False", "Unknown"]})
@@ -285,10 +232,10 @@ class Condition(Model):
     last_transition_time: Time
     """When its status last changed."""
 
-    reason: str = _text(1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+    reason: str = text(1024, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
     """Why, in one word."""
 
-    message: str = _text(4096)
+    message: str = text(4096)
     """Why, in a sentence for a person."""
 
 
@@ -298,27 +245,27 @@ class Status(Model):
     observed_generation: int | None = pydantic.Field(default=None, ge=-1, le=2**53 - 1)
     """The generation of the spec that this status speaks of; -1 before the first."""
 
-    observed_digest: str | None = _text(128, default=None)
+    observed_digest: str | None = text(128, default=None)
     """The digest of the run that this status speaks of. It tells a finished run from a new wish
     after its Job is gone."""
 
-    version: str | None = _text(1024, default=None)
+    version: str | None = text(1024, default=None)
     """The database's position, as the last run read it: a revision's id, several with commas
     between, or base."""
 
     dirty: bool | None = None
     """Whether the database may hold half of a revision, as the last run read it."""
 
-    incident: str | None = _text(128, default=None)
+    incident: str | None = text(128, default=None)
     """The id of the open dirty event."""
 
-    target_version: str | None = _text(1024, default=None)
+    target_version: str | None = text(1024, default=None)
     """What the target meant in the image that ran."""
 
     pending: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
     """How many revisions were missing at the target after the last run."""
 
-    image: str | None = _text(1024, default=None)
+    image: str | None = text(1024, default=None)
     """The image that really ran, with its digest."""
 
     attempt: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
@@ -330,9 +277,7 @@ class Status(Model):
     last_run: Run | None = None
     """The last run that ended."""
 
-    history: tuple[Run, ...] = pydantic.Field(
-        default=(), max_length=20, json_schema_extra=_list("map", "job")
-    )
+    history: tuple[Run, ...] = listing(20, "job")
     """The runs that ended, newest first, at most historyLimit."""
 
     last_migration_time: Time | None = None
@@ -341,9 +286,7 @@ class Status(Model):
     next_attempt_time: Time | None = None
     """When the next attempt is due."""
 
-    conditions: tuple[Condition, ...] = pydantic.Field(
-        default=(), max_length=8, json_schema_extra=_list("map", "type")
-    )
+    conditions: tuple[Condition, ...] = listing(8, "type")
     """Ready, and while it is not: Reconciling where the operator goes on by itself, Stalled where
     a person has to do something, neither where it waits for one."""
 

@@ -22,6 +22,8 @@ from schema_operator.reason import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from schema_operator.model import Model
+
 MESSAGE_LENGTH: Final = 1024
 """The most characters of a condition's message."""
 
@@ -62,7 +64,7 @@ def compose(
     return {key: status[key] for key in order if status.get(key) not in (None, [], {}, "")}
 
 
-def _dump(model: resource.Model) -> dict[str, Any]:
+def _dump(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 

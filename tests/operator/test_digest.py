@@ -52,6 +52,7 @@ def test_what_decides_a_run_changes_its_digest(changes: dict[str, Any]) -> None:
         {"retry": {"limit": 1}},
         {"historyLimit": 0},
         {"imagePullPolicy": "Always"},
+        {"podTemplate": {"nodeSelector": {"disk": "fast"}}},
         {"imagePullSecrets": [{"name": "pull"}]},
         {"target": "head", "allowDowngrade": False, "onDatabaseAhead": "Block"},
     ],

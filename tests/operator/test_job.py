@@ -144,3 +144,95 @@ def test_two_secrets_are_two_databases_and_one_secret_is_one() -> None:
 
 def test_the_manifest_is_plain_json() -> None:
     assert json.loads(json.dumps(manifest())) == manifest()
+
+
+# The template
+
+
+TEMPLATE = {
+    "metadata": {
+        "labels": {"team": "shops", names.LABEL_UID: "forged"},
+        "annotations": {"sidecar.istio.io/inject": "false"},
+    },
+    "serviceAccountName": "migrator",
+    "nodeSelector": {"disk": "fast"},
+    "tolerations": [{"key": "spot", "operator": "Exists"}],
+    "affinity": {"nodeAffinity": {"anything": ["goes"]}},
+    "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone"}],
+    "priorityClassName": "high",
+    "runtimeClassName": "gvisor",
+    "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["db"]}],
+    "dnsConfig": {"searches": ["shops.example"]},
+    "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
+    "env": [
+        {"name": "PGSSLMODE", "value": "verify-full"},
+        {"name": "CA", "valueFrom": {"configMapKeyRef": {"name": "ca", "key": "ca.crt"}}},
+    ],
+    "envFrom": [{"prefix": "SHOP_", "configMapRef": {"name": "shop"}}],
+    "volumes": [
+        {"name": "ca", "configMap": {"name": "ca"}},
+        {"name": "both", "projected": {"sources": [{"downwardAPI": {"items": []}}]}},
+    ],
+    "volumeMounts": [{"name": "ca", "mountPath": "/etc/ca", "readOnly": True}],
+}
+
+
+def test_the_template_reaches_the_pod_as_it_was_written() -> None:
+    template = manifest(podTemplate=TEMPLATE)["spec"]["template"]
+    pod = template["spec"]
+    only = container(manifest(podTemplate=TEMPLATE))
+    for name in set(TEMPLATE) - {
+        "metadata",
+        "resources",
+        "env",
+        "envFrom",
+        "volumes",
+        "volumeMounts",
+    }:
+        assert pod[name] == TEMPLATE[name], name
+    assert template["metadata"]["labels"]["team"] == "shops"
+    assert template["metadata"]["labels"][names.LABEL_UID] == UID
+    assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    assert pod["volumes"][1:] == TEMPLATE["volumes"]
+    assert only["volumeMounts"][1:] == TEMPLATE["volumeMounts"]
+    assert only["envFrom"] == TEMPLATE["envFrom"]
+    assert only["resources"] == {
+        "requests": {"cpu": 1, "memory": "1Gi"},
+        "limits": {"memory": "256Mi"},
+    }
+
+
+def test_the_operators_own_variables_win() -> None:
+    """Of two variables of one name the last counts."""
+    found = [one["name"] for one in container(manifest(podTemplate=TEMPLATE))["env"]]
+    assert found[:3] == ["PGSSLMODE", "CA", "DATABASE_URL"]
+
+
+def test_a_template_loosens_nothing() -> None:
+    loose = {
+        "securityContext": {"runAsUser": 0},
+        "hostNetwork": True,
+        "initContainers": [{"name": "more"}],
+        "automountServiceAccountToken": True,
+        "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+    }
+    pod = manifest(podTemplate={**TEMPLATE, **loose})["spec"]["template"]["spec"]
+    plain = manifest()["spec"]["template"]["spec"]
+    assert pod["securityContext"] == plain["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "initContainers"} & set(pod)
+    assert "hostPath" not in json.dumps(pod)
+
+
+def test_without_a_template_nothing_is_added() -> None:
+    pod = manifest()["spec"]["template"]["spec"]
+    assert set(pod) == {
+        "restartPolicy",
+        "activeDeadlineSeconds",
+        "terminationGracePeriodSeconds",
+        "automountServiceAccountToken",
+        "enableServiceLinks",
+        "securityContext",
+        "containers",
+        "volumes",
+    }

@@ -13,6 +13,7 @@ from local_kubernetes.errors import ClusterError
 from schema_operator import duration
 from tests.operator.fix_operator import MANIFESTS, migration
 from tests.operator.test_duration import BAD, GOOD
+from tests.operator.test_job import TEMPLATE, manifest
 
 if TYPE_CHECKING:
     from local_kubernetes.cluster import Cluster
@@ -90,6 +91,7 @@ def test_what_is_left_out_is_filled_in(objects: Objects) -> None:
         "suspend": False,
         "retry": {"limit": 5, "backoff": "10s", "maxBackoff": "5m"},
         "historyLimit": 5,
+        "podTemplate": {"metadata": {}, "resources": {}},
     }
 
 
@@ -117,6 +119,7 @@ def test_a_status_in_a_manifest_is_dropped(objects: Objects, how: tuple[str, ...
         row("the longest timeout", {"timeout": "168h"}),
         row("the shortest timeout", {"timeout": "1000ms"}),
         row("no history", {"historyLimit": 0}),
+        row("a whole template", {"podTemplate": TEMPLATE}),
     ],
 )
 def test_a_good_resource_is_accepted(objects: Objects, spec: dict[str, Any]) -> None:
@@ -149,6 +152,53 @@ def test_a_good_resource_is_accepted(objects: Objects, spec: dict[str, Any]) -> 
         row("a negative limit", {"retry": {"limit": -1}}, "spec.retry.limit"),
         row("a long history", {"historyLimit": 21}, "spec.historyLimit"),
         row("an unknown field", {"targetRevision": "1"}, "unknown field"),
+        row("a security context", {"podTemplate": {"securityContext": {}}}, "unknown field"),
+        row("the host's network", {"podTemplate": {"hostNetwork": True}}, "unknown field"),
+        row("an init container", {"podTemplate": {"initContainers": []}}, "unknown field"),
+        row(
+            "a host path",
+            {"podTemplate": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}},
+            "unknown field",
+        ),
+        row(
+            "a token by a projected volume",
+            {
+                "podTemplate": {
+                    "volumes": [
+                        {
+                            "name": "token",
+                            "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]},
+                        }
+                    ]
+                }
+            },
+            "unknown field",
+        ),
+        row(
+            "a volume without a source",
+            {"podTemplate": {"volumes": [{"name": "none"}]}},
+            "a volume has one of",
+        ),
+        row(
+            "a volume called tmp",
+            {"podTemplate": {"volumes": [{"name": "tmp", "emptyDir": {}}]}},
+            "the name tmp is taken",
+        ),
+        row(
+            "a mount over the report",
+            {"podTemplate": {"volumeMounts": [{"name": "a", "mountPath": "/dev"}]}},
+            "the pod's own",
+        ),
+        row(
+            "the database's variable",
+            {"podTemplate": {"env": [{"name": "DATABASE_URL", "value": "x"}]}},
+            "set from the other fields",
+        ),
+        row(
+            "a variable of the migrator",
+            {"podTemplate": {"env": [{"name": "MIGRATE_TIMEOUT", "value": "1s"}]}},
+            "set from the other fields",
+        ),
         row(
             "the same pull secret twice",
             {"imagePullSecrets": [{"name": "a"}, {"name": "a"}]},
@@ -328,3 +378,21 @@ def test_the_operators_own_pod_is_restricted(installed: Cluster) -> None:
     }
     installed.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
     installed.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(deployment))
+
+
+@pytest.mark.parametrize("template", [{}, TEMPLATE], ids=["plain", "with-a-whole-template"])
+def test_the_migrators_job_is_accepted_and_its_pod_restricted(
+    installed: Cluster, template: dict[str, Any]
+) -> None:
+    document = manifest(podTemplate=template)
+    document["metadata"]["namespace"] = "schema-operator"  # it enforces the restricted standard
+    installed.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(document))
+    spec = document["spec"]["template"]["spec"]
+    absent = {"serviceAccountName", "priorityClassName", "runtimeClassName"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "migrator", "namespace": "schema-operator"},
+        "spec": {name: value for name, value in spec.items() if name not in absent},
+    }
+    installed.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
