@@ -91,7 +91,9 @@ class Client:
     async def create_job(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create a Job and return it as it was stored."""
         path = _path(JOBS, manifest["metadata"]["namespace"])
-        return await self._request("POST", "jobs", f"{path}?{self._manager}", manifest)
+        # Strict, so that a misspelt field of what is passed on is said and not dropped.
+        query = f"{self._manager}&fieldValidation=Strict"
+        return await self._request("POST", "jobs", f"{path}?{query}", manifest)
 
     async def delete_job(self, namespace: str, name: str, uid: str, propagation: str) -> None:
         """Delete the Job with that uid; one that is gone, or another of that name, stays as it is."""

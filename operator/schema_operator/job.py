@@ -166,7 +166,7 @@ def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "resources": {**_RESOURCES, **template.get("resources", {})},
+        "resources": template.get("resources") or _RESOURCES,
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             *template.get("volumeMounts", ()),

@@ -190,6 +190,15 @@ def test_what_the_api_server_refuses_is_said_in_its_words(migrations: Migrations
     assert "secretKeyRef.key" in status["conditions"][0]["message"]
 
 
+def test_a_field_that_is_misspelt_in_what_is_passed_on_is_said(migrations: Migrations) -> None:
+    migrations.secret("shop")
+    migrations.apply("shop", podTemplate={"affinity": {"nodeAfinity": {}}})
+    status = migrations.until("shop", "SpecInvalid")
+    assert "nodeAfinity" in status["conditions"][0]["message"]
+    migrations.patch("shop", podTemplate={"affinity": None})
+    migrations.until("shop", "UpToDate")
+
+
 def test_a_quota_is_waited_for(migrations: Migrations) -> None:
     quota = {
         "apiVersion": "v1",
