@@ -96,9 +96,8 @@ def connect(
     except psycopg.OperationalError:
         # The driver's text names host, user and database: none of it may go on.
         raise UnreachableError(_why_unreachable(url)) from None
-    connection.lock_timeout = settings.lock_timeout_milliseconds
     try:
-        restore(connection, settings)
+        _set_up(connection, settings)
     except psycopg.Error:
         connection.close()
         raise
@@ -129,15 +128,25 @@ def _why_unreachable(url: DatabaseURL) -> str:
     return "no server answers at the database's address; check host and port in DATABASE_URL, and the network policy"
 
 
-def restore(connection: Connection, settings: Settings) -> None:
-    """Put role, settings and search path back, whatever a revision did to them."""
+def _set_up(connection: Connection, settings: Settings) -> None:
+    """Find out which settings the server takes, and set them."""
+    connection.lock_timeout = settings.lock_timeout_milliseconds
     pairs = settings.pairs(connection.info.server_version)
-    commands = ["RESET SESSION AUTHORIZATION", "RESET ROLE", "RESET ALL"]
-    commands += [f"SET {name} = '{value}'" for name, value in pairs.items()]
-    connection.execute("; ".join(commands).encode())
-    with contextlib.suppress(psycopg.errors.InvalidParameterValue):
-        # A server that can't watch its sockets (any but Linux) refuses the value.
-        connection.execute(b"SET client_connection_check_interval = '1s'")
+    command = "; ".join(f"SET {name} = '{value}'" for name, value in pairs.items())
+    connection.settings = f"{command}; SET client_connection_check_interval = '1s'".encode()
+    try:
+        restore(connection)
+    except psycopg.errors.InvalidParameterValue:
+        # A server that can't watch its sockets (any but Linux) refuses the last one.
+        connection.settings = command.encode()
+        restore(connection)
+
+
+def restore(connection: Connection) -> None:
+    """Put role, settings and search path back, whatever a revision did to them."""
+    connection.execute(
+        b"RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; " + connection.settings
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import psycopg
 from psycopg import sql
 
-from schema_migrator import database, heal, history, route
+from schema_migrator import database, heal, history, pooler, route
 from schema_migrator.conclusion import Progress, conclude
 from schema_migrator.errors import (
     DirtyError,
@@ -153,6 +153,8 @@ class Run:
         if not found.steps and isinstance(condition, route.Clean | route.InProgress):
             return Outcome.UP_TO_DATE, self._nothing_to_do(state, condition, goal)
         database.check_server(connection)
+        if warning := pooler.check(pooler.find_mode(connection, self.place.connect)):
+            self.reporter.warn(warning)
         self.lock(connection, names)
         return self._move_locked(connection, names, goal)
 
@@ -211,7 +213,7 @@ class Run:
             self.tree,
             names,
             self.place.author,
-            restore=lambda: database.restore(connection, self.place.settings),
+            restore=lambda: database.restore(connection),
             redact=self.place.url.redact,
         )
         interrupted = (
@@ -246,7 +248,7 @@ class Run:
         """Undo an interrupted index statement; return its text if it had come to its end."""
         row = condition.row
         healing = heal.heal(connection, row)
-        database.restore(connection, self.place.settings)
+        database.restore(connection)
         if healing is heal.Healing.UNPROVABLE:
             raise _dirty(route.Dirty(row))
         connection.execute(

@@ -76,6 +76,7 @@ class Connection(psycopg.Connection[Any]):
         statements: how many statements the revision ran outside a transaction.
         current: the text that runs now, or ran last, for messages.
         lock_timeout: the session's, in milliseconds.
+        settings: the command that sets the session's settings.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -89,6 +90,8 @@ class Connection(psycopg.Connection[Any]):
         self.current: str | None = None
         self.skip: str | None = None
         self.lock_timeout = 0
+        self.settings = b""
+        self._settings_lost = False
         self._lock_timeout_lifted = False
         self._busy = False
         self.cursor_factory = Cursor
@@ -132,6 +135,9 @@ class Connection(psycopg.Connection[Any]):
             if statement.takes_marker_away(one):
                 self._refuse(f"a revision may not send {' '.join(one.tokens[:2])}")
         self.current = text
+        self._settings_lost |= any(
+            one.begins("RESET", "ALL") or one.begins("DISCARD", "ALL") for one in statements
+        )
         if statements and all(map(statement.changes_nothing, statements)):
             return True
         if self.autocommit and self.info.transaction_status == TransactionStatus.IDLE:
@@ -160,7 +166,14 @@ class Connection(psycopg.Connection[Any]):
             self._lock_timeout_lifted = True
 
     def after(self) -> None:
-        """Put back what `before` changed for one statement outside a transaction."""
+        """Put back what one statement took away: our settings, or the lock timeout outside a transaction."""
+        if self._settings_lost and self.phase is Phase.REVISION and not self._busy:
+            self._settings_lost = False
+            self._busy = True
+            try:
+                self.execute(self.settings)
+            finally:
+                self._busy = False
         if self._lock_timeout_lifted and self.autocommit:
             self._lock_timeout_lifted = False
             self._busy = True
