@@ -7,6 +7,7 @@ time limit, and every failure is one of `errors`, sorted by how to react.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from http import HTTPStatus
@@ -34,6 +35,7 @@ _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8
 RESOURCES: Final = f"apis/{names.GROUP}/{names.VERSION}|{names.PLURAL}"
 JOBS: Final = "apis/batch/v1|jobs"
 PODS: Final = "api/v1|pods"
+LEASES: Final = "apis/coordination.k8s.io/v1|leases"
 
 
 class Api(Protocol):
@@ -155,6 +157,49 @@ class Client:
                 return uids, int(page["metadata"]["resourceVersion"])
             query["continue"] = following
 
+    # The Lease of the election
+
+    async def get_lease(self, namespace: str, name: str, seconds: float) -> dict[str, Any] | None:
+        """Return a Lease; None where there is none."""
+        path = _path(LEASES, namespace, name)
+        try:
+            return await self._request("GET", "leases", path, None, seconds=seconds)
+        except errors.GoneError:
+            return None
+
+    async def write_lease(self, lease: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Create a Lease, or replace it at the resourceVersion that it bears."""
+        metadata = lease["metadata"]
+        exists = "resourceVersion" in metadata
+        path = _path(LEASES, metadata["namespace"], metadata["name"] if exists else None)
+        method = "PUT" if exists else "POST"
+        return await self._request(method, "leases", path, lease, seconds=seconds)
+
+    async def watch_lease(self, namespace: str, name: str, version: str, seconds: float) -> None:
+        """Return when a Lease has changed since that version, or after so many seconds.
+
+        The watch ends with its first event, so nothing of it is left open.
+        """
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": version,
+            "timeoutSeconds": str(max(1, int(seconds))),
+        }
+        path = f"{_path(LEASES, namespace)}?{urlencode(query)}"
+        try:
+            async with asyncio.timeout(seconds):
+                response = await self._send("GET", path, None, {}, seconds + 1)
+                try:
+                    if response.status < HTTPStatus.BAD_REQUEST:
+                        await response.response.content.readline()
+                finally:
+                    response.response.close()
+        except TimeoutError:
+            return
+        except (aiohttp.ClientError, OSError) as error:
+            raise errors.UnavailableError(0, f"no answer ({type(error).__name__})") from error
+
     async def _request(  # noqa: PLR0913 - what a request consists of
         self,
         method: str,
@@ -164,30 +209,18 @@ class Client:
         *,
         content_type: str = "application/json",
         accept: str = "application/json",
+        seconds: float = REQUEST_SECONDS,
     ) -> dict[str, Any]:
         """Make one request and return the object that came back.
 
         Raises:
             ApiError: it came to nothing.
         """
-        headers = {
-            "Accept": accept,
-            "Content-Type": content_type,
-            "User-Agent": self._client.user_agent,
-        }
+        headers = {"Accept": accept, "Content-Type": content_type}
         began = time.monotonic()
         status = 0
         try:
-            await self._client.update_params_for_auth(
-                headers, [], ["BearerToken"], path, method, body
-            )
-            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]  # publishes no types
-                method,
-                f"{self._client.configuration.host}{path}",
-                headers=headers,
-                body=body,
-                _request_timeout=REQUEST_SECONDS,
-            )
+            response = await self._send(method, path, body, headers, seconds)
             content = await response.read()
             status = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -199,6 +232,20 @@ class Client:
         if status >= HTTPStatus.BAD_REQUEST:
             raise failure(status, document, response.headers.get("Retry-After"))
         return document
+
+    async def _send(
+        self, method: str, path: str, body: Any, headers: dict[str, str], seconds: float
+    ) -> Any:
+        """Send one request with the client's credentials and return the client's response."""
+        headers["User-Agent"] = self._client.user_agent
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        return await self._client.rest_client.request(  # type: ignore[no-untyped-call]  # publishes no types
+            method,
+            f"{self._client.configuration.host}{path}",
+            headers=headers,
+            body=body,
+            _request_timeout=seconds,
+        )
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:

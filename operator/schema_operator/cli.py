@@ -34,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"schema-operator: {error}\n")
         return USAGE
     journal.set_up(options.log_format, verbose=options.verbose)
+    return _run(options)
+
+
+def _run(options: Options) -> int:
     # The framework and its client take a while to load; --help and a wrong flag do not wait.
     from schema_operator import program  # noqa: PLC0415
 
@@ -42,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except errors.OptionsError as error:
         sys.stderr.write(f"schema-operator: {error}\n")
         return USAGE
-    except KeyboardInterrupt:
-        return 130
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return 0  # told to stop before there was anything to stop
     except errors.OperatorError as error:
         log.critical("the operator ends: %s", error)
         return 1
@@ -83,6 +87,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         start_allowance=_duration(value("start_allowance") or "1h", "start-allowance"),
         resync=_duration(value("resync") or "10m", "resync"),
         health_listen=None if listen is None else _address(listen),
+        lease_namespace=value("lease_namespace"),
+        lease_name=value("lease_name") or "schema-operator",
+        lease_duration=_duration(value("lease_duration") or "15s", "lease-duration"),
         log_format=_log_format(value("log_format") or "json"),
         verbose=given["verbose"] or _truth(environment.get(f"{_VARIABLES}VERBOSE", ""), "VERBOSE"),
     )
@@ -135,6 +142,19 @@ def _parser() -> argparse.ArgumentParser:
         "--health-listen",
         metavar="ADDRESS:PORT",
         help="where /healthz, /readyz and /metrics are served; default: nowhere",
+    )
+    run.add_argument(
+        "--lease-namespace",
+        metavar="NAMESPACE",
+        help="where the Lease is that keeps to one operator at work; default: no election",
+    )
+    run.add_argument(
+        "--lease-name", metavar="NAME", help="the name of that Lease; default schema-operator"
+    )
+    run.add_argument(
+        "--lease-duration",
+        metavar="DURATION",
+        help="how long it lasts unless it is renewed; default 15s",
     )
     run.add_argument("--log-format", metavar="json|text", help="default json")
     run.add_argument("--verbose", action="store_true", help="log what only a developer needs")

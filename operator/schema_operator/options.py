@@ -30,6 +30,9 @@ class Options:
         start_allowance: how long a pod may take to start its migrator.
         resync: how often what is known is compared with what exists.
         health_listen: the address and port of health and metrics; None: none.
+        lease_namespace: where the Lease is that keeps to one operator at work; None: no election.
+        lease_name: the name of that Lease.
+        lease_duration: how long it lasts unless it is renewed.
         log_format: how a line of the log looks.
         verbose: whether to log what is only of use to a developer.
     """
@@ -41,5 +44,8 @@ class Options:
     start_allowance: timedelta = timedelta(hours=1)
     resync: timedelta = timedelta(minutes=10)
     health_listen: tuple[str, int] | None = None
+    lease_namespace: str | None = None
+    lease_name: str = "schema-operator"
+    lease_duration: timedelta = timedelta(seconds=15)
     log_format: LogFormat = LogFormat.JSON
     verbose: bool = False

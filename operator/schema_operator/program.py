@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
+import socket
+import uuid
 from typing import TYPE_CHECKING, Final
 
 import kopf
@@ -14,6 +17,7 @@ from schema_operator.api import Client
 from schema_operator.cache import Cache
 from schema_operator.health import Health
 from schema_operator.intake import Intake
+from schema_operator.lease import Election
 from schema_operator.metrics import Metrics
 from schema_operator.queue import Queue
 from schema_operator.reconcile import Reconciler, utc_now
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
 _LAST_TURNS_SECONDS: Final = 5.0
 """How long turns that are under way may take to end when the operator is stopped."""
 
@@ -33,6 +39,7 @@ async def run(options: Options) -> None:
     """Run the operator until it is told to stop by SIGTERM or SIGINT.
 
     Raises:
+        LostLeaseError: another operator may be at work by now.
         OptionsError: there is no way to the API server, or the address for health is taken.
     """
     configuration = await connect.configuration(options.kubeconfig)
@@ -51,10 +58,23 @@ async def run(options: Options) -> None:
         if database is not None:
             reconciler.wake(database)
 
+    election = None
+    if options.lease_namespace is not None:
+        election = Election(
+            client,
+            namespace=options.lease_namespace,
+            name=options.lease_name,
+            identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+            duration=options.lease_duration,
+        )
     resync = Resync(client, cache, options.namespaces, touched, utc_now)
     try:
         if options.health_listen is not None:
             await _listen(health, *options.health_listen)
+        if election is not None:
+            health.ready = True  # a standby does all that it is there for
+            await _lead(election)
+            health.ready = False
         # These are made before kopf starts: at its end it waits for all tasks that are younger
         # than itself, as for its own that hang.
         seen = asyncio.Event()
@@ -71,8 +91,9 @@ async def run(options: Options) -> None:
                 namespaces=options.namespaces,
             )
         )
+        keeping = () if election is None else (asyncio.create_task(election.keep()),)
         try:
-            await _first_of(watching, acting)
+            await _first_of(watching, acting, *keeping)
         finally:
             health.ready = False
             with contextlib.suppress(TimeoutError):
@@ -81,10 +102,28 @@ async def run(options: Options) -> None:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            if election is not None:
+                await election.release()
     finally:
         queue.close()
         await client.close()
         await health.stop()
+
+
+async def _lead(election: Election) -> None:
+    """Stand by until the Lease is ours; SIGTERM and SIGINT end that.
+
+    Raises:
+        CancelledError: a signal came.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - a coroutine runs in a task
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, task.cancel)
+    await election.lead()
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)  # kopf has its own from here on
 
 
 async def _listen(health: Health, address: str, port: int) -> None:
