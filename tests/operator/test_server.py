@@ -357,6 +357,30 @@ def test_no_rule_names_secrets_or_everything() -> None:
         assert "*" not in rule["apiGroups"]
 
 
+def test_the_rights_are_those_that_are_used_and_no_more() -> None:
+    documents = list(yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text()))
+    granted = {
+        (document["metadata"].get("namespace", "everywhere"), resource, verb)
+        for document in documents
+        for rule in document.get("rules", ())
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    watched = {"schemamigrations", "jobs", "pods"}
+    requested = {
+        ("create", "jobs"),
+        ("delete", "jobs"),
+        ("patch", "schemamigrations/status"),
+        ("create", "events"),
+    }
+    election = {("create", "leases"), ("get", "leases"), ("update", "leases"), ("watch", "leases")}
+    assert granted == {
+        *(("everywhere", resource, verb) for resource in watched for verb in ("list", "watch")),
+        *(("everywhere", resource, verb) for verb, resource in requested),
+        *(("schema-operator", resource, verb) for verb, resource in election),
+    }
+
+
 def test_who_may_edit_may_not_write_the_status(installed: Cluster, objects: Objects) -> None:
     objects.kubectl("create", "rolebinding", "editor", "--clusterrole=edit", "--user=ada")
     namespace = f"--namespace={objects.namespace}"
