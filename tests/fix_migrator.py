@@ -25,7 +25,7 @@ from schema_migrator.route import Goal, Way
 from schema_migrator.run import Run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from schema_migrator.result import Result
     from schema_migrator.tree import Step
@@ -181,9 +181,11 @@ class Command:
             **variables,
         }
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, on: Sequence[str] = (), **variables: str
+    ) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [MIGRATE, *arguments],
+            [*on, MIGRATE, *arguments],
             env=self.environment(**variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

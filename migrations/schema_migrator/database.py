@@ -29,9 +29,11 @@ CONNECT_TIMEOUT = 10
 
 _KEEPALIVES = {
     "keepalives": "1",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
     "keepalives_count": "3",
+    # Keepalives say nothing while something that was sent is not acknowledged.
+    "tcp_user_timeout": "5000",
 }
 
 

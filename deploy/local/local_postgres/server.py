@@ -216,8 +216,8 @@ class Server:
 
     def _start_command(self, pg_ctl: Path, port: int) -> list[str | Path]:
         settings = {
-            **self.settings,
             "listen_addresses": HOST,
+            **self.settings,
             "port": str(port),
             "unix_socket_directories": "",  # its path has a limit that a folder may break
         }
