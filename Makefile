@@ -50,10 +50,16 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-short check format
+.PHONY: test test-postgres-matrix test-short check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal $(TESTS)
+
+# Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
+VERSIONS ?= 14 15 16 17 18
+test-postgres-matrix: $(INSTALLED) ## the migrator's tests on every supported PostgreSQL: VERSIONS="14 18" for some
+	@for version in $(filter 14 15 17,$(VERSIONS)); do $(BIN)/python -m local_postgres fetch --version $$version || exit 1; done
+	@$(BIN)/pytest --numprocesses 3 --dist worksteal -m every_postgres $(VERSIONS:%=--postgres %) tests/migrations $(TESTS)
 
 test-short: $(INSTALLED) ## the tests that need no service
 	@$(BIN)/pytest --no-services -q $(TESTS)

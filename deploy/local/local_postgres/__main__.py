@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from local_postgres import archive
 from local_postgres.errors import LocalPostgresError
 from local_postgres.server import HOST, Server
 
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m local_postgres",
         description="A PostgreSQL for development that keeps its data between starts.",
     )
-    parser.add_argument("command", choices=["start", "stop", "status", "url"])
+    parser.add_argument("command", choices=["start", "stop", "status", "url", "fetch"])
     parser.add_argument("--version", type=int, default=18, help="major version (default: 18)")
     parser.add_argument("--folder", type=Path, help="where it keeps its data and its password")
     parser.add_argument(
@@ -39,6 +40,12 @@ def main(arguments: list[str] | None = None) -> int:
                     _start(server, parsed.database)
                 server.create_database(parsed.database)
                 print(server.url(parsed.database))
+            case "fetch":
+                new = archive.fetch(parsed.version)
+                _say(
+                    server,
+                    f"{'was fetched' if new else 'is there'}: {archive.folder(parsed.version)}",
+                )
             case "stop":
                 stopped = server.stop()
                 _say(server, "stopped" if stopped else "was not running")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_postgres import archive
 from local_postgres.account import Account
 from local_postgres.errors import CommandFailedError, NotInstalledError
 
@@ -49,8 +50,8 @@ def find(
     """Return the newest installation of a major version that the account can run.
 
     ``POSTGRESQL_BIN_<major>`` in the environment names a folder of programs and
-    leaves no choice. Otherwise the wheels and the folders of Debian's packages
-    are looked through. Wheels below a folder that only root may enter are
+    leaves no choice. Otherwise the wheels, what was fetched, and the folders of
+    Debian's packages are looked through. Wheels below a folder that only root may enter are
     copied to ``copies``, for the account can't reach them there.
 
     Raises:
@@ -58,7 +59,8 @@ def find(
     """
     variable = f"POSTGRESQL_BIN_{major}"
     chosen = environment.get(variable)
-    folders = [Path(chosen)] if chosen else [*_wheels(), Path(f"/usr/lib/postgresql/{major}/bin")]
+    packaged = Path(f"/usr/lib/postgresql/{major}/bin")
+    folders = [Path(chosen)] if chosen else [*_wheels(), archive.folder(major), packaged]
     found: dict[tuple[int, int], Installation] = {}
     failures = []
     for folder in folders:
