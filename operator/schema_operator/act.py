@@ -72,7 +72,12 @@ async def write(
     Raises:
         ApiError: it was not taken.
     """
-    return projection.of_resource(await api.patch_status(view.key, view.resource_version, status))
+    answer = await api.patch_status(view.key, view.resource_version, status)
+    return dataclasses.replace(
+        view,
+        resource_version=int(answer["metadata"]["resourceVersion"]),
+        packed_status=projection.pack(status),
+    )
 
 
 async def announce(

@@ -30,7 +30,9 @@ REQUEST_SECONDS: Final = 15.0
 PAGE: Final = 500
 """How many objects one page of a list holds."""
 
-_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Answers without spec and status, which we have just sent or do not ask for."""
 
 RESOURCES: Final = f"apis/{names.GROUP}/{names.VERSION}|{names.PLURAL}"
 JOBS: Final = "apis/batch/v1|jobs"
@@ -42,7 +44,7 @@ class Api(Protocol):
     """What the operator asks of the API server."""
 
     async def create_job(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a Job and return it as it was stored."""
+        """Create a Job and return its metadata as they were stored."""
 
     async def delete_job(self, namespace: str, name: str, uid: str, propagation: str) -> None:
         """Delete the Job with that uid; one that is gone is no error."""
@@ -50,7 +52,7 @@ class Api(Protocol):
     async def patch_status(
         self, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Replace a resource's whole status, at that version of it, and return the resource."""
+        """Replace a resource's whole status, at that version of it, and return its metadata."""
 
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event."""
@@ -91,11 +93,12 @@ class Client:
         await self._client.close()  # type: ignore[no-untyped-call]  # publishes no types
 
     async def create_job(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
-        """Create a Job and return it as it was stored."""
+        """Create a Job and return its metadata as they were stored."""
         path = _path(JOBS, manifest["metadata"]["namespace"])
         # Strict, so that a misspelt field of what is passed on is said and not dropped.
         query = f"{self._manager}&fieldValidation=Strict"
-        return await self._request("POST", "jobs", f"{path}?{query}", manifest)
+        url = f"{path}?{query}"
+        return await self._request("POST", "jobs", url, manifest, accept=_METADATA)
 
     async def delete_job(self, namespace: str, name: str, uid: str, propagation: str) -> None:
         """Delete the Job with that uid; one that is gone, or another of that name, stays as it is."""
@@ -113,7 +116,7 @@ class Client:
     async def patch_status(
         self, key: Key, resource_version: int, status: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Replace a resource's whole status, at that version of it, and return the resource.
+        """Replace a resource's whole status, at that version of it, and return its metadata.
 
         A merge would leave in place what somebody else has written there.
         """
@@ -132,6 +135,7 @@ class Client:
             f"{path}/status?{self._manager}",
             body,
             content_type="application/json-patch+json",
+            accept=_METADATA,
         )
 
     async def create_event(self, event: Mapping[str, Any]) -> None:
@@ -148,7 +152,7 @@ class Client:
         while True:
             path = f"{_path(kind, namespace)}?{urlencode(query)}"
             resource = kind.rpartition("|")[2]
-            page = await self._request("GET", resource, path, None, accept=_METADATA_ONLY)
+            page = await self._request("GET", resource, path, None, accept=_METADATA_LIST)
             for item in page.get("items") or ():
                 metadata = item["metadata"]
                 uids[metadata["uid"]] = f"{metadata['namespace']}/{metadata['name']}"

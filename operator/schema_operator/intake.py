@@ -69,19 +69,21 @@ class Intake:
         if not news:
             return
         ended = isinstance(view.migrate, projection.Terminated) or kind == DELETED
-        if before is None or kind == DELETED or self._differ(before, view):
+        if kind == DELETED or self._differ(before, view):
             self._queue.add(view.key, urgent=ended)
         if not view.may_run or kind == DELETED:
             self._wake(view.database)
 
-    def _differ(self, before: projection.PodView, after: projection.PodView) -> bool:
+    def _differ(self, before: projection.PodView | None, after: projection.PodView) -> bool:
         """Return whether the change of a pod changes what is known of its run.
 
         Most changes don't: a node is found, an address given, a volume mounted.
         """
         job = self._cache.jobs.get((after.namespace, after.job))
         if job is None:
-            return before.may_run != after.may_run
+            return before is None or before.may_run != after.may_run
         now = self._clock()
-        states = [run.observe(job, (pod,), now).state for pod in (before, after)]
-        return states[0] != states[1] or before.may_run != after.may_run
+        earlier = run.observe(job, () if before is None else (before,), now)
+        if earlier.state != run.observe(job, (after,), now).state:
+            return True
+        return before is not None and before.may_run != after.may_run

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +31,7 @@ class ResourceView:
         deleting: whether it is on its way out.
         requested_at: the annotation that asks for another run, or the empty string.
         spec: its spec, as compact JSON.
-        status: its status, as compact JSON.
+        packed_status: its status, see `pack`.
     """
 
     key: names.Key
@@ -40,7 +41,12 @@ class ResourceView:
     deleting: bool
     requested_at: str
     spec: bytes
-    status: bytes
+    packed_status: bytes
+
+    @property
+    def status(self) -> bytes:
+        """Its status, as compact JSON."""
+        return zlib.decompress(self.packed_status)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +226,8 @@ def of_resource(body: Body) -> ResourceView:
         generation=int(metadata.get("generation", 0)),
         deleting="deletionTimestamp" in metadata,
         requested_at=annotations.get(names.ANNOTATION_REQUESTED_AT, ""),
-        spec=_compact(body.get("spec")),
-        status=_compact(body.get("status")),
+        spec=compact(body.get("spec")),
+        packed_status=pack(body.get("status")),
     )
 
 
@@ -316,8 +322,18 @@ def _words(part: Body) -> str:
     return ": ".join(text for text in (part.get("reason"), part.get("message")) if text)
 
 
-def _compact(part: Any) -> bytes:
+def compact(part: Any) -> bytes:
+    """Return a part of an object as compact JSON."""
     return json.dumps(part or {}, separators=(",", ":"), sort_keys=True, default=dict).encode()
+
+
+def pack(part: Any) -> bytes:
+    """Return a part of an object as JSON, compressed.
+
+    Of thousands of resources the statuses are most of what is kept, and they
+    are looked at only when something happens to one.
+    """
+    return zlib.compress(compact(part), 1)
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -20,7 +20,7 @@ def view(version: int, uid: str = UID, generation: int = 1) -> projection.Resour
         deleting=False,
         requested_at="",
         spec=b"{}",
-        status=b"{}",
+        packed_status=projection.pack({}),
     )
 
 
