@@ -73,6 +73,19 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return what a command line says; ends the process where it is wrong.
+
+    Args:
+        words: the command line, without the program.
+    """
+    top = parser()
+    parsed = top.parse_args(words)
+    if parsed.command == "down" and parsed.everything == (parsed.count is not None):
+        top.error("down needs a number of revisions, or --all")
+    return parsed
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
     top = _Parser(

@@ -205,6 +205,9 @@ ALLOWING = (
     ),
 )
 
+EVERY = (*COMMON, *MOVING, *HOLDING, *ALLOWING)
+"""The options of all commands."""
+
 
 def from_environment(
     options: Iterable[Option], given: Mapping[str, Any], environment: Mapping[str, str]

@@ -1,0 +1,88 @@
+"""One call of ``migrate``: its words and options, and what they lead to."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import socket
+import uuid
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from schema_migrator.console import Console
+    from schema_migrator.place import Place
+    from schema_migrator.run import Run
+    from schema_migrator.tree import Tree
+    from schema_migrator.url import DatabaseURL
+
+
+def own_version() -> str:
+    """Return the migrator's own version."""
+    from importlib import metadata
+
+    return metadata.version("schema-operator")
+
+
+def load(values: Mapping[str, Any]) -> Tree:
+    """Return the tree that the options name.
+
+    Raises:
+        ConfigurationError: there is none, or it does not load.
+    """
+    from schema_migrator import tree
+
+    return tree.load(values["tree"])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Call:
+    """One call, understood.
+
+    Attributes:
+        words: what argparse made of the command line.
+        values: each option's value, by its name in Python.
+        url: where the database is.
+        console: who is told what happens meanwhile.
+    """
+
+    words: argparse.Namespace
+    values: Mapping[str, Any]
+    url: DatabaseURL = dataclasses.field(repr=False)
+    console: Console
+
+    @functools.cached_property
+    def place(self) -> Place:
+        """The database, and who asks."""
+        from schema_migrator.database import Settings
+        from schema_migrator.history import Author
+        from schema_migrator.place import Place
+
+        values = self.values
+        return Place(
+            url=self.url,
+            settings=Settings(
+                lock_timeout=values["lock_timeout"], statement_timeout=values["statement_timeout"]
+            ),
+            version_table=values["version_table"],
+            version_table_schema=values["version_table_schema"],
+            author=Author(
+                run=values["run_id"] or uuid.uuid4().hex[:12],
+                host=values["pod"] or socket.gethostname(),
+                image=values["image"],
+                migrator=own_version(),
+            ),
+        )
+
+    @functools.cached_property
+    def tree(self) -> Tree:
+        """The tree."""
+        return load(self.values)
+
+    def run(self) -> Run:
+        """Return a run on the database, along the tree."""
+        from schema_migrator.run import Run
+
+        return Run(self.place, self.tree, self.console, timeout=self.values["timeout"])
