@@ -122,6 +122,11 @@ def parser() -> argparse.ArgumentParser:
     )
     _add(version, options.COMMON)
 
+    status = commands.add_parser(
+        "status", help="list every revision: applied when and by whom, pending, edited since"
+    )
+    _add(status, options.COMMON)
+
     force = commands.add_parser(
         "force", help="record a position and resolve a dirty database; runs nothing"
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schema_migrator.console import Console
     from schema_migrator.place import Place
     from schema_migrator.run import Run
+    from schema_migrator.terminal import Terminal
     from schema_migrator.tree import Tree
     from schema_migrator.url import DatabaseURL
 
@@ -46,12 +47,14 @@ class Call:
         values: each option's value, by its name in Python.
         url: where the database is.
         console: who is told what happens meanwhile.
+        terminal: where the answer is shown.
     """
 
     words: argparse.Namespace
     values: Mapping[str, Any]
     url: DatabaseURL = dataclasses.field(repr=False)
     console: Console
+    terminal: Terminal
 
     @functools.cached_property
     def place(self) -> Place:

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from schema_migrator import arguments, options, result
+from schema_migrator import arguments, options, result, terminal
 from schema_migrator.answer import Answer
 from schema_migrator.call import Call, load, own_version
 from schema_migrator.console import Console, ResultFile
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from schema_migrator.url import DatabaseURL
 
-_QUIET = frozenset({"version"})
+_QUIET = frozenset({"status", "version"})
 """The commands that look and write no result file: nobody waits for their end."""
 
 
@@ -56,7 +56,7 @@ def _answer(call: Call) -> Answer:
         return recording.force(call)
     from schema_migrator import reading
 
-    return reading.version(call)
+    return reading.status(call) if command == "status" else reading.version(call)
 
 
 class _Program:
@@ -122,7 +122,13 @@ class _Program:
             self._file.write(Result(outcome=Outcome.STARTED))
         watch.start(values["timeout"])
         answer = _answer(
-            Call(words=parsed, values=values, url=self._url, console=Console(self._redact))
+            Call(
+                words=parsed,
+                values=values,
+                url=self._url,
+                console=Console(self._redact),
+                terminal=terminal.look_at(sys.stdout, os.environ),
+            )
         )
         report = answer.result
         if watch.outcome is not None and report.outcome in (Outcome.FAILED, Outcome.UNREACHABLE):

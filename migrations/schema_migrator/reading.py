@@ -1,4 +1,4 @@
-"""The commands that only look: ``version``."""
+"""The commands that only look: ``version`` and ``status``."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ def version(call: Call) -> Answer:
         text=f"{found.to}{' (dirty)' if found.dirty else ''}",
         note=found.message if told and found.outcome is Outcome.UP_TO_DATE else "",
     )
+
+
+def status(call: Call) -> Answer:
+    """Say what became of every revision."""
+    from schema_migrator import status as report_of_status
+
+    return report_of_status.status(call.place, call.tree, call.terminal)
