@@ -144,11 +144,21 @@ def _set_up(connection: Connection, settings: Settings) -> None:
         restore(connection)
 
 
+_RESET = b"RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; "
+
+
 def restore(connection: Connection) -> None:
     """Put role, settings and search path back, whatever a revision did to them."""
-    connection.execute(
-        b"RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; " + connection.settings
-    )
+    connection.execute(_RESET + connection.settings)
+
+
+def begin_restored(connection: Connection) -> bytes:
+    """Return the statements that do the same and begin a transaction.
+
+    In two transactions: the statements of one string are one, which would have
+    begun with the settings that a revision left.
+    """
+    return b"BEGIN; " + _RESET + connection.settings + b"; COMMIT; BEGIN"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from schema_migrator import heal, history
+from schema_migrator import heal
 
 if TYPE_CHECKING:
     import psycopg
 
-    from schema_migrator.history import Author, Names
+    from schema_migrator.bookkeeper import Bookkeeper
+    from schema_migrator.history import Names
     from schema_migrator.session import Connection
     from schema_migrator.tree import Step
 
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 class Marker:
     """The history row of one attempt."""
 
-    names: Names
-    author: Author
+    bookkeeper: Bookkeeper
     step: Step
     checksum: str
     lock_wait: float
@@ -31,29 +31,30 @@ class Marker:
     incident: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
     id: int | None = None
 
+    @property
+    def names(self) -> Names:
+        """Where the bookkeeping is."""
+        return self.bookkeeper.names
+
+    def opening(self, text: str | None = None, index_before: str | None = None) -> bytes:
+        """Return the statement that inserts the row and gives its id; a superseded one is ended with it."""
+        return self.bookkeeper.opening(
+            self.step,
+            incident=self.incident,
+            checksum=self.checksum,
+            lock_wait=self.lock_wait,
+            supersedes=self.supersedes,
+            text=_cut(text),
+            index_before=index_before,
+        )
+
+    def closing(self) -> bytes:
+        """Return the statements that complete the step, commit, and read back what is there."""
+        return self.bookkeeper.closing(self.step, self.id, self.incident)
+
     def insert(self, connection: Connection, text: str | None, index_before: str | None) -> None:
         """Insert the row; with a superseded one, end that in the same statement."""
-        supersede = (
-            sql.SQL("")
-            if self.supersedes is None
-            else sql.SQL(
-                "WITH superseded AS (UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'superseded'"
-                " WHERE id = {} AND ended_at IS NULL) "
-            ).format(self.names.history, self.supersedes)
-        )
-        row = connection.execute(
-            supersede
-            + sql.SQL(
-                "INSERT INTO {} (run, direction, revision, from_position, incident, supersedes, in_transaction,"
-                " statement_number, statement, index_before, checksum, lock_wait_seconds, host, image, migrator)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
-            ).format(self.names.history),
-            [
-                self.author.run, self.step.direction, self.step.revision, history.show_position(self.step.before),
-                self.incident, self.supersedes, text is None, 0 if text is None else 1, _cut(text), index_before,
-                self.checksum, self.lock_wait, self.author.host, self.author.image, self.author.migrator,
-            ],
-        ).fetchone()  # fmt: skip
+        row = connection.execute(self.opening(text, index_before)).fetchone()
         self.id = row[0] if row else None
 
     def write_statement(self, connection: Connection, number: int, text: str) -> None:
@@ -88,33 +89,6 @@ class Marker:
     def look_at_index(self, connection: Connection, text: str) -> str | None:
         """Return what must be known of an index before a text builds or drops it."""
         return heal.look(connection, text)
-
-    def completion(self) -> sql.Composed:
-        """Return the statements that move the version rows and end the row; each must hit one row."""
-        names = self.names
-        parts: list[sql.Composable] = [
-            sql.SQL("DELETE FROM {} WHERE version_num = {}").format(names.versions, one)
-            for one in self.step.deleted
-        ]
-        parts += [
-            sql.SQL("UPDATE {} SET version_num = {} WHERE version_num = {}").format(
-                names.versions, new, old
-            )
-            for old, new in self.step.updated
-        ]
-        parts += [
-            sql.SQL("INSERT INTO {} (version_num) VALUES ({})").format(names.versions, one)
-            for one in self.step.inserted
-        ]
-        parts.append(
-            sql.SQL(
-                "UPDATE {} SET ended_at = pg_catalog.clock_timestamp(), outcome = 'applied', to_position = {}"
-                " WHERE id = {} AND ended_at IS NULL AND {}"
-            ).format(
-                names.history, history.show_position(self.step.after), self.id, names.lock_held
-            )
-        )
-        return sql.SQL("; ").join(parts)
 
     def end(
         self, connection: psycopg.Connection[Any], outcome: str, code: str | None, message: str

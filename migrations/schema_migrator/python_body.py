@@ -9,8 +9,11 @@ from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.util import load_python_file
+from psycopg.pq import ExecStatus
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
+
+from schema_migrator import database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +64,7 @@ class PythonBody:
         """
         module = self._module(step, fresh=fresh)
         function = module.upgrade if step.up else module.downgrade
-        self._connection.autocommit = False
+        self._begin()
         # SQLAlchemy's own transaction is never ended: the commit that counts is
         # the engine's, and closing the connection finds nothing left to do.
         with self._engine.connect() as connection:
@@ -83,6 +86,22 @@ class PythonBody:
             finally:
                 self._connection.end_revision()
             complete(marker)
+
+    def _begin(self) -> None:
+        """Put the session in order and begin the revision's transaction, in one round trip.
+
+        The driver begins a transaction by itself, with a round trip of its own,
+        unless it finds one begun; so this goes to libpq directly.
+        """
+        connection = self._connection
+        connection.autocommit = False
+        result = connection.pgconn.exec_(database.begin_restored(connection))
+        if result.status != ExecStatus.COMMAND_OK:
+            # Whatever it was, the driver has its error.
+            connection.rollback()
+            connection.autocommit = True
+            database.restore(connection)
+            connection.autocommit = False
 
     def _module(self, step: Step, *, fresh: bool) -> ModuleType:
         if fresh:

@@ -213,7 +213,6 @@ class Run:
             self.tree,
             names,
             self.place.author,
-            restore=lambda: database.restore(connection),
             redact=self.place.url.redact,
         )
         interrupted = (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schema_migrator import sql_file, statement
+from psycopg.pq import TransactionStatus
+
+from schema_migrator import database, sql_file, statement
 from schema_migrator.session import RefusedStatementError
 
 if TYPE_CHECKING:
@@ -41,7 +43,13 @@ def run(
     complete(marker)
 
 
+def is_idle(connection: Connection) -> bool:
+    """Tell whether the session is outside a transaction."""
+    return connection.info.transaction_status == TransactionStatus.IDLE
+
+
 def _outside(connection: Connection, script: Script, marker: Marker, *, skip: str | None) -> None:
+    database.restore(connection)
     connection.begin_revision(marker, skip=skip)
     try:
         for one in script.outside:
@@ -49,25 +57,27 @@ def _outside(connection: Connection, script: Script, marker: Marker, *, skip: st
         connection.ensure_marker()
     finally:
         connection.end_revision()
-    connection.autocommit = False
 
 
 def _inside(connection: Connection, script: Script, marker: Marker) -> None:
-    """Send the text whole, in the transaction that holds the row."""
-    for one in statement.split(script.text):
+    """Send the text whole, in the transaction that holds the row.
+
+    The row goes with the string that puts the session in order and begins the
+    transaction; only what the server takes first in a transaction stands before it.
+    """
+    for one in script.statements:
         if statement.takes_marker_away(one):
             raise RefusedStatementError(
                 f"a revision may not send {' '.join(one.tokens[:2])}: it would hide whether the revision was"
                 " applied; an error undoes a revision by itself"
             )
-    connection.autocommit = False
-    connection.begin_revision(marker)
-    try:
-        if script.before:
-            connection.execute(script.before.encode())
-        connection.ensure_marker()
-        connection.end_revision()
-        if script.rest.strip():
-            connection.execute(script.rest.encode())
-    finally:
-        connection.end_revision()
+    opening = [database.begin_restored(connection), script.before.encode(), marker.opening()]
+    with connection.cursor() as cursor:
+        # A line of its own ends a comment that ends a statement.
+        cursor.execute(b"\n; ".join(part for part in opening if part))
+        while cursor.nextset():
+            pass
+        row = cursor.fetchone()
+    marker.id = row[0] if row else None
+    if script.rest.strip():
+        connection.execute(script.rest.encode())

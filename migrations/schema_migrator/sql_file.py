@@ -106,6 +106,7 @@ class Script:
 
     Attributes:
         text: all of it, without a BEGIN and COMMIT around the whole.
+        statements: its statements.
         before: statements that have to be the first of a transaction.
         rest: what follows them.
         outside: its statements, each to be run outside a transaction; empty
@@ -114,6 +115,7 @@ class Script:
     """
 
     text: str
+    statements: tuple[Statement, ...]
     before: str
     rest: str
     outside: tuple[Statement, ...]
@@ -150,7 +152,12 @@ def read(path: Path) -> Script:
     alone = len(statements) == 1 and _runs_alone(statements[0])
     if "no-transaction" in said or alone:
         return Script(
-            text=text, before="", rest=text, outside=statements, resumable="resumable" in said
+            text=text,
+            statements=statements,
+            before="",
+            rest=text,
+            outside=statements,
+            resumable="resumable" in said,
         )
     if _is_wrapped(statements):
         statements = statements[1:-1]
@@ -160,6 +167,7 @@ def read(path: Path) -> Script:
         first += 1
     return Script(
         text=text,
+        statements=statements,
         before=";\n".join(one.text for one in statements[:first]),
         rest=";\n".join(one.text for one in statements[first:]) if first else text,
         outside=(),

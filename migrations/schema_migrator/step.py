@@ -11,18 +11,19 @@ import time
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import sql
 
-from schema_migrator import heal, history, sql_body, sqlstate
+from schema_migrator import database, heal, history, sql_body, sqlstate
+from schema_migrator.bookkeeper import POSITION_CHANGED, ROW_GONE, Bookkeeper
 from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
 from schema_migrator.marker import Marker
-from schema_migrator.session import Connection, RefusedStatementError
+from schema_migrator.session import RefusedStatementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from schema_migrator.history import Author, Names, OpenRow
     from schema_migrator.python_body import PythonBody
+    from schema_migrator.session import Connection
     from schema_migrator.tree import Step, Tree
 
 
@@ -46,7 +47,6 @@ class Runner:
         tree: where the steps are from.
         names: where the bookkeeping is.
         author: who runs.
-        restore: puts the session's role, settings and search path back.
         redact: takes secrets out of a text.
     """
 
@@ -57,14 +57,13 @@ class Runner:
         names: Names,
         author: Author,
         *,
-        restore: Callable[[], None],
         redact: Callable[[str], str],
     ) -> None:
         self._connection = connection
         self._tree = tree
         self._names = names
         self._author = author
-        self._restore = restore
+        self._bookkeeper = Bookkeeper(connection, names, author)
         self._redact = redact
         self._python: PythonBody | None = None
 
@@ -94,13 +93,11 @@ class Runner:
                 database clean, or is gone.
         """
         connection = self._connection
-        marker = Marker(self._names, self._author, step, step.checksum, lock_wait, supersedes)
+        marker = Marker(self._bookkeeper, step, step.checksum, lock_wait, supersedes)
         started = time.monotonic()
-        self._restore()
         try:
             self._call(step, marker, fresh=fresh, skip=skip)
             connection.autocommit = True
-            self._verify(marker)
         except BaseException as error:  # noqa: BLE001 - sorted by what the database says, never swallowed
             connection.end_revision()
             self._after_error(error, marker, seconds=time.monotonic() - started)
@@ -118,42 +115,36 @@ class Runner:
         self._python.run(step, marker, fresh=fresh, skip=skip, complete=self._complete)
 
     def _complete(self, marker: Marker) -> None:
-        """Move the version rows, end the history row and commit."""
-        connection = self._connection
-        with connection.cursor() as cursor:
-            cursor.execute(
-                sql.SQL("RESET SESSION AUTHORIZATION; RESET ROLE; ") + marker.completion()
-            )
-            cursor.nextset()
-            counts = []
-            while cursor.nextset():
-                counts.append(cursor.rowcount)
-        if any(count != 1 for count in counts[:-1]):
-            raise RevisionFailedError(
-                f"the position was changed while revision {marker.step.revision} ran; nothing of it was kept"
-            )
-        if counts[-1] != 1:
-            raise RevisionFailedError(
-                f"revision {marker.step.revision} gave up the migrator's lock, or removed its own history row"
-            )
-        connection.commit()
+        """Move the version rows, end the history row, commit, and read back what that left.
 
-    def _verify(self, marker: Marker) -> None:
-        """Read back what the last commit left.
+        All in one string, and so in one round trip.
 
         Raises:
-            RevisionFailedError: it is not what was written.
+            RevisionFailedError: a row was not there, or what was written did not stay.
         """
-        row = self._connection.execute(
-            sql.SQL(
-                "SELECT (SELECT outcome FROM {} WHERE id = %s),"
-                " (SELECT coalesce(array_agg(version_num::text ORDER BY version_num::text), '{{}}') FROM {})"
-            ).format(self._names.history, self._names.versions),
-            [marker.id],
-        ).fetchone()
-        if row is None or row[0] != "applied" or tuple(row[1]) != marker.step.after:
+        connection, revision = self._connection, marker.step.revision
+        # The revision may have committed what was to be committed here.
+        begin = b"BEGIN; " if connection.autocommit and sql_body.is_idle(connection) else b""
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(begin + marker.closing())
+                while cursor.nextset():
+                    pass
+                row = cursor.fetchone()
+        except psycopg.errors.InvalidTextRepresentation as error:
+            found = error.diag.message_primary or ""
+            if f"{POSITION_CHANGED} {marker.incident}" in found:
+                raise RevisionFailedError(
+                    f"the position was changed while revision {revision} ran; nothing of it was kept"
+                ) from error
+            if f"{ROW_GONE} {marker.incident}" in found:
+                raise RevisionFailedError(
+                    f"revision {revision} gave up the migrator's lock, or removed its own history row"
+                ) from error
+            raise
+        if row is None or row[0] is not True:
             raise RevisionFailedError(
-                f"what revision {marker.step.revision} wrote did not stay after its commit"
+                f"what revision {revision} wrote did not stay after its commit"
             )
 
     def _after_error(self, error: BaseException, marker: Marker, *, seconds: float) -> None:
@@ -164,7 +155,7 @@ class Runner:
         try:
             connection.rollback()
             connection.autocommit = True
-            self._restore()
+            database.restore(connection)
             outcome = marker.read(connection)
             if outcome == "applied" and isinstance(error, Stopped):
                 raise error

@@ -1,0 +1,159 @@
+"""The statements that open and close a step, as texts that are sent with others in one string.
+
+A round trip is what a step costs beyond its own SQL, so the bookkeeping travels
+in the strings that are sent anyway. In such a string values can't be
+parameters: they are quoted by libpq. And a row count can't be looked at before
+the COMMIT that follows in the same string: each closing statement checks itself
+and raises an error where it did not hit its one row, and the server stops there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg.pq import Escaping
+
+from schema_migrator.history import show_position
+
+if TYPE_CHECKING:
+    from schema_migrator.history import Author, Names
+    from schema_migrator.session import Connection
+    from schema_migrator.tree import Step
+
+POSITION_CHANGED, ROW_GONE = "position changed", "row gone"
+"""What a closing statement found; the server's error message quotes it."""
+
+
+class Bookkeeper:
+    """Words the bookkeeping's statements for one run.
+
+    Args:
+        connection: the working session.
+        names: where the bookkeeping is.
+        author: who runs.
+
+    Attributes:
+        names: where the bookkeeping is.
+    """
+
+    def __init__(self, connection: Connection, names: Names, author: Author) -> None:
+        self.names = names
+        self._escaping = Escaping(connection.pgconn)
+        # The driver gives a server without an encoding ASCII alone; bytes are bytes to such a server.
+        encoding = connection.info.encoding
+        self._encoding = "utf-8" if encoding == "ascii" else encoding
+        self._versions = names.versions.as_bytes(connection)
+        self._history = names.history.as_bytes(connection)
+        self._lock_held = names.lock_held.as_bytes(connection)
+        self._run = self._literals(author.run)
+        self._place = self._literals(author.host, author.image, author.migrator)
+
+    def _literals(self, *values: str | None) -> bytes:
+        """Return values as SQL, separated by commas."""
+        return b", ".join(
+            b"NULL"
+            if value is None
+            else self._escaping.escape_literal(value.encode(self._encoding, "replace"))
+            for value in values
+        )
+
+    def opening(
+        self,
+        step: Step,
+        *,
+        incident: str,
+        checksum: str,
+        lock_wait: float,
+        supersedes: int | None,
+        text: str | None,
+        index_before: str | None,
+    ) -> bytes:
+        """Return the statement that inserts a step's row, without an end, and gives its id.
+
+        Args:
+            step: the step.
+            incident: the id that a resolution would have to name.
+            checksum: of what is executed.
+            lock_wait: seconds waited so far.
+            supersedes: the row of an interrupted attempt, which is ended with it.
+            text: the first statement, where that is outside a transaction.
+            index_before: what is known of an index before it.
+        """
+        supersede = b""
+        if supersedes is not None:
+            supersede = (
+                b"WITH superseded AS (UPDATE %b SET ended_at = pg_catalog.clock_timestamp(),"
+                b" outcome = 'superseded' WHERE id = %d AND ended_at IS NULL) "
+            ) % (self._history, supersedes)
+        values = self._literals(
+            step.direction, step.revision, show_position(step.before), incident, checksum, text, index_before
+        )  # fmt: skip
+        columns = (
+            b"run, direction, revision, from_position, incident, checksum, statement, index_before, host, image,"
+            b" migrator, supersedes, in_transaction, statement_number, lock_wait_seconds"
+        )
+        return b"%bINSERT INTO %b (%b) VALUES (%b, %b, %b, %b, %b, %d, %r) RETURNING id" % (
+            supersede,
+            self._history,
+            columns,
+            self._run,
+            values,
+            self._place,
+            b"NULL" if supersedes is None else b"%d" % supersedes,
+            b"true" if text is None else b"false",
+            text is not None,
+            lock_wait,
+        )
+
+    def closing(self, step: Step, row: int | None, token: str) -> bytes:
+        """Return the statements that move the version rows, end the step's row, commit, and read back.
+
+        The last one gives one row with one value: whether what was written is there.
+
+        Args:
+            step: the step.
+            row: the id of its row.
+            token: stands in the server's error, after one of this module's constants.
+        """
+        parts = [b"RESET SESSION AUTHORIZATION", b"RESET ROLE"]
+        for one in step.deleted:
+            deleted = b"DELETE FROM %b WHERE version_num = %b" % (
+                self._versions,
+                self._literals(one),
+            )
+            parts.append(self._checked(deleted, f"{POSITION_CHANGED} {token}"))
+        for old, new in step.updated:
+            updated = b"UPDATE %b SET version_num = %b WHERE version_num = %b" % (
+                self._versions,
+                self._literals(new),
+                self._literals(old),
+            )
+            parts.append(self._checked(updated, f"{POSITION_CHANGED} {token}"))
+        parts += [
+            b"INSERT INTO %b (version_num) VALUES (%b)" % (self._versions, self._literals(one))
+            for one in step.inserted
+        ]
+        after = self._literals(show_position(step.after))
+        ended = (
+            b"UPDATE %b SET ended_at = pg_catalog.clock_timestamp(), outcome = 'applied', to_position = %b"
+            b" WHERE id = %d AND ended_at IS NULL AND %b"
+        ) % (self._history, after, row or 0, self._lock_held)
+        parts += [
+            self._checked(ended, f"{ROW_GONE} {token}"),
+            b"COMMIT",
+            b"SELECT EXISTS (SELECT FROM %b WHERE id = %d AND outcome = 'applied') AND %b ="
+            b" (SELECT coalesce(pg_catalog.string_agg(version_num, ',' ORDER BY version_num COLLATE pg_catalog.\"C\"),"
+            b" 'base') FROM %b)" % (self._history, row or 0, after, self._versions),
+        ]
+        return b"; ".join(parts)
+
+    def _checked(self, statement: bytes, otherwise: str) -> bytes:
+        """Return a statement that raises an error with that text unless it hits one row.
+
+        The text is no number, so casting it is the error; the server can't try
+        that any earlier, because it does not know the count.
+        """
+        return (
+            b"WITH hit AS (%b RETURNING 1) SELECT CASE WHEN pg_catalog.count(*) = 1 THEN '1' ELSE %b"
+            b" END::pg_catalog.int4 FROM hit"
+        ) % (statement, self._literals(otherwise))
