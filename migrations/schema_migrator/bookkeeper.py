@@ -108,52 +108,64 @@ class Bookkeeper:
     def closing(self, step: Step, row: int | None, token: str) -> bytes:
         """Return the statements that move the version rows, end the step's row, commit, and read back.
 
-        The last one gives one row with one value: whether what was written is there.
+        The last one gives the row's outcome beside each version row.
 
         Args:
             step: the step.
             row: the id of its row.
             token: stands in the server's error, after one of this module's constants.
         """
-        parts = [b"RESET SESSION AUTHORIZATION", b"RESET ROLE"]
-        for one in step.deleted:
-            deleted = b"DELETE FROM %b WHERE version_num = %b" % (
-                self._versions,
-                self._literals(one),
-            )
-            parts.append(self._checked(deleted, f"{POSITION_CHANGED} {token}"))
-        for old, new in step.updated:
-            updated = b"UPDATE %b SET version_num = %b WHERE version_num = %b" % (
-                self._versions,
-                self._literals(new),
-                self._literals(old),
-            )
-            parts.append(self._checked(updated, f"{POSITION_CHANGED} {token}"))
-        parts += [
-            b"INSERT INTO %b (version_num) VALUES (%b)" % (self._versions, self._literals(one))
-            for one in step.inserted
+        versions, number = self._versions, row or 0
+        changes = [
+            b"DELETE FROM %b WHERE version_num = %b" % (versions, self._literals(one))
+            for one in step.deleted
+        ]
+        changes += [
+            b"UPDATE %b SET version_num = %b WHERE version_num = %b"
+            % (versions, self._literals(new), self._literals(old))
+            for old, new in step.updated
         ]
         after = self._literals(show_position(step.after))
         ended = (
             b"UPDATE %b SET ended_at = pg_catalog.clock_timestamp(), outcome = 'applied', to_position = %b"
             b" WHERE id = %d AND ended_at IS NULL AND %b"
-        ) % (self._history, after, row or 0, self._lock_held)
+        ) % (self._history, after, number, self._lock_held)
+        # One statement takes all of what it changes from one snapshot, so a row
+        # of the version table may be in it once: more changes go before it.
+        moved = changes.pop() if changes else None
+        parts = [b"RESET SESSION AUTHORIZATION", b"RESET ROLE"]
+        parts += [self._checked((one, f"{POSITION_CHANGED} {token}")) for one in changes]
         parts += [
-            self._checked(ended, f"{ROW_GONE} {token}"),
+            b"INSERT INTO %b (version_num) VALUES (%b)" % (versions, self._literals(one))
+            for one in step.inserted
+        ]
+        checks = [(ended, f"{ROW_GONE} {token}")]
+        if moved is not None:
+            checks.insert(0, (moved, f"{POSITION_CHANGED} {token}"))
+        parts += [
+            self._checked(*checks),
             b"COMMIT",
-            b"SELECT EXISTS (SELECT FROM %b WHERE id = %d AND outcome = 'applied') AND %b ="
-            b" (SELECT coalesce(pg_catalog.string_agg(version_num, ',' ORDER BY version_num COLLATE pg_catalog.\"C\"),"
-            b" 'base') FROM %b)" % (self._history, row or 0, after, self._versions),
+            b"SELECT done.outcome, version_num FROM %b AS done LEFT JOIN %b ON true WHERE done.id = %d"
+            % (self._history, versions, number),
         ]
         return b"; ".join(parts)
 
-    def _checked(self, statement: bytes, otherwise: str) -> bytes:
-        """Return a statement that raises an error with that text unless it hits one row.
+    def _checked(self, *checks: tuple[bytes, str]) -> bytes:
+        """Return a statement that makes changes and raises an error unless each hits one row.
 
-        The text is no number, so casting it is the error; the server can't try
-        that any earlier, because it does not know the count.
+        The error's text is no number, so casting it is the error; the server
+        can't try that any earlier, because it does not know the counts.
+
+        Args:
+            checks: a change, and what the error says of it.
         """
-        return (
-            b"WITH hit AS (%b RETURNING 1) SELECT CASE WHEN pg_catalog.count(*) = 1 THEN '1' ELSE %b"
-            b" END::pg_catalog.int4 FROM hit"
-        ) % (statement, self._literals(otherwise))
+        changes = b", ".join(
+            b"hit%d AS (%b RETURNING 1)" % (number, change)
+            for number, (change, _) in enumerate(checks)
+        )
+        conditions = b" ".join(
+            b"WHEN (SELECT pg_catalog.count(*) FROM hit%d) <> 1 THEN %b"
+            % (number, self._literals(otherwise))
+            for number, (_, otherwise) in enumerate(checks)
+        )
+        return b"WITH %b SELECT CASE %b ELSE '1' END::pg_catalog.int4" % (changes, conditions)

@@ -130,7 +130,7 @@ class Runner:
                 cursor.execute(begin + marker.closing())
                 while cursor.nextset():
                     pass
-                row = cursor.fetchone()
+                rows = cursor.fetchall()
         except psycopg.errors.InvalidTextRepresentation as error:
             found = error.diag.message_primary or ""
             if f"{POSITION_CHANGED} {marker.incident}" in found:
@@ -142,7 +142,8 @@ class Runner:
                     f"revision {revision} gave up the migrator's lock, or removed its own history row"
                 ) from error
             raise
-        if row is None or row[0] is not True:
+        versions = tuple(sorted(version for _, version in rows if version is not None))
+        if not rows or rows[0][0] != "applied" or versions != marker.step.after:
             raise RevisionFailedError(
                 f"what revision {revision} wrote did not stay after its commit"
             )
