@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING, Protocol
 import psycopg
 from psycopg import sql
 
-from schema_migrator import database, heal, history, pooler, route
+from schema_migrator import database, heal, history, plan, pooler, precaution, route
 from schema_migrator.conclusion import Progress, conclude
 from schema_migrator.errors import (
     DirtyError,
     LockedError,
     MigratorError,
-    RefusedError,
     RevisionFailedError,
     Stopped,
     UnreachableError,
 )
 from schema_migrator.history import show_position
 from schema_migrator.place import observe, read_again
-from schema_migrator.result import Outcome, Refusal, Result
+from schema_migrator.result import Outcome, Result
 from schema_migrator.step import ConnectionLostError, Runner, dirty_message
 
 if TYPE_CHECKING:
@@ -143,14 +142,17 @@ class Run:
         state, condition = self.look(connection, names)
         if isinstance(condition, route.Dirty):
             raise _dirty(condition)
-        self._refuse_lost_position(state)
+        precaution.refuse_lost_position(state)
         self.progress.route = found = route.find(self.tree, state.position, goal)
         if found.ahead:
             return (
                 Outcome.AHEAD_ACCEPTED,
                 f"the database is ahead at {show_position(state.position)}, as accepted",
             )
+        if found.steps and found.steps[0].up:
+            precaution.refuse_unadopted(connection, state)
         if not found.steps and isinstance(condition, route.Clean | route.InProgress):
+            self._look_for_edits(connection, names, state, goal)
             return Outcome.UP_TO_DATE, self._nothing_to_do(state, condition, goal)
         database.check_server(connection)
         if warning := pooler.check(pooler.find_mode(connection, self.place.connect)):
@@ -166,13 +168,12 @@ class Run:
             text = "nothing to do: no revision is applied"
         return text
 
-    def _refuse_lost_position(self, state: State) -> None:
-        if not state.position and state.last_position not in (None, "base"):
-            raise RefusedError(
-                Refusal.POSITION_LOST,
-                f"the position was lost: the version table is empty, but the history ended at {state.last_position};"
-                f" record where the database is: migrate force {state.last_position}",
-            )
+    def _look_for_edits(
+        self, connection: Connection, names: Names, state: State, goal: Goal
+    ) -> None:
+        precaution.look_for_edits(
+            connection, names, self.tree, state, strict=goal.strict, warn=self.reporter.warn
+        )
 
     def lock(self, connection: Connection, names: Names) -> None:
         """Take the migrator's lock for this session."""
@@ -206,8 +207,15 @@ class Run:
             self.reporter.warn(
                 f"revision {condition.row.revision} was interrupted and is resumed, as it declares"
             )
-        self._refuse_lost_position(state)
-        self.progress.route = found = route.find(self.tree, state.position, goal)
+        precaution.refuse_lost_position(state)
+        found = route.find(self.tree, state.position, goal)
+        if goal.plan_id is not None:
+            steps = plan.approved(
+                connection, names, self.tree, state, goal=goal, plan_id=goal.plan_id
+            )
+            found = dataclasses.replace(found, steps=steps, left=0)
+        self.progress.route = found
+        self._look_for_edits(connection, names, state, goal)
         runner = Runner(
             connection,
             self.tree,
@@ -344,7 +352,7 @@ class Run:
         error: MigratorError | None = None
         if outcome is Outcome.TIMEOUT and self.progress.waiting_for_locks:
             outcome = Outcome.LOCKED
-            message = f"{message} while it waited for a lock"
+            message = f"{message} while it waited for {self.progress.blocked_by or 'a lock'}"
             error = LockedError(message, blocked_by=self.progress.blocked_by)
         state = self._read_back(_AFTER_STOP)
         if state is not None and not stopped.recorded:

@@ -187,7 +187,7 @@ def test_a_lock_that_somebody_holds_is_named_and_waited_for(registry: Registry) 
         key = registry.engine.place().names(connection).lock_key
     with registry.engine.database.connect(application_name="somebody") as holder:
         holder.execute("SELECT pg_advisory_lock(1936550247, %s)", [key])
-        registry.apply(timeout="1s")
+        registry.apply(timeout="5s")
         registry.until("LockNotAvailable")
         assert "somebody" in registry.message()
 

@@ -67,7 +67,7 @@ def find(
         try:
             number, installation = _examine(folder, account, copies)
         except (OSError, CommandFailedError) as error:
-            if chosen or folder.exists():
+            if chosen or _is_there(folder):
                 why = error.strerror if isinstance(error, OSError) else error
                 failures.append(f"{folder}: {why}")
             continue
@@ -81,6 +81,14 @@ def find(
     raise NotInstalledError(
         f"no PostgreSQL {major} runs here ({tried}); {variable} can name the folder of its programs"
     )
+
+
+def _is_there(folder: Path) -> bool:
+    """Return whether a folder can be seen; a cache of somebody else's can't."""
+    try:
+        return folder.exists()
+    except OSError:
+        return False
 
 
 def _wheels() -> Iterator[Path]:

@@ -7,6 +7,7 @@ and the process is killed there.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import signal
@@ -79,7 +80,7 @@ class Ending:
     dirty: int = 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nursery() -> Iterator[Nursery]:
     with Nursery() as started:
         yield started
@@ -111,7 +112,9 @@ def _killed_everywhere(
             _wait_for_stop(proxy, pid)
             stopped = proxy.stopped.is_set()
             if stopped:
-                os.kill(pid, signal.SIGKILL)
+                # The last request of all is a farewell that nobody waits for.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             code = nursery.wait()
         if not stopped:
             assert code == 0
