@@ -80,7 +80,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         words: the command line, without the program.
     """
     top = parser()
+    words, command = list(words), []
+    if words[:1] in (["exec"], ["wait"]) and "--" in words:
+        end = words.index("--")
+        words, command = words[:end], words[end + 1 :]
     parsed = top.parse_args(words)
+    parsed.become = tuple(command)
+    if parsed.command == "exec" and not command:
+        top.error("exec needs a command after --, as in: migrate exec -- gunicorn app")
     if parsed.command == "down" and parsed.everything == (parsed.count is not None):
         top.error("down needs a number of revisions, or --all")
     return parsed
@@ -101,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "count", nargs="?", type=_count, metavar="N", help="how many revisions; all without it"
     )
-    _add(up, options.COMMON, options.MOVING, options.HOLDING)
+    _add(up, options.COMMON, options.MOVING, options.HOLDING, options.PLANNED)
 
     down = commands.add_parser("down", help="revert the last N revisions, or all")
     down.add_argument("count", nargs="?", type=_count, metavar="N", help="how many revisions")
@@ -114,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="head, heads, base, a revision, or a relative step as +1 or -1",
     )
-    _add(goto, options.COMMON, options.MOVING, options.ALLOWING)
+    _add(goto, options.COMMON, options.MOVING, options.ALLOWING, options.PLANNED)
 
     version = commands.add_parser("version", help="print where the database is")
     version.add_argument(
@@ -134,13 +141,40 @@ def parser() -> argparse.ArgumentParser:
         "revision", metavar="REVISION", help="where the database is: a revision, head, base or -1"
     )
     force.add_argument("--incident", metavar="ID", help="resolve this incident and no other")
-    force.add_argument("--reason", metavar="TEXT", help="kept in the history")
     force.add_argument(
         "--unchecked", action="store_true", help="accept a revision that the tree does not have"
     )
-    _add(force, options.COMMON)
+    _add(force, options.COMMON, options.RECORDING)
+
+    baseline = commands.add_parser(
+        "baseline", help="record a position for a database that has its schema already"
+    )
+    baseline.add_argument(
+        "revision", metavar="REVISION", help="what the database's schema is: a revision or head"
+    )
+    _add(baseline, options.COMMON, options.RECORDING)
+
+    adopt = commands.add_parser("adopt", help="take a database over from golang-migrate")
+    _add(adopt, options.COMMON, options.ADOPTING)
+
+    plan = commands.add_parser(
+        "plan", help="show what a run would do: its SQL, locks and removals, and an id to approve"
+    )
+    plan.add_argument("target", nargs="?", default="head", metavar="TARGET", help="as for goto")
+    _add(plan, options.COMMON)
+
+    wait = commands.add_parser(
+        "wait", help="wait until the database is at a target or past it, then become COMMAND"
+    )
+    wait.add_argument("target", nargs="?", default="heads", metavar="TARGET", help="as for goto")
+    _add(wait, options.COMMON, options.WAITING)
+    wait.usage = f"{wait.format_usage().removeprefix('usage: ').rstrip()} [-- COMMAND ...]"
+
+    execute = commands.add_parser("exec", help="up, then become COMMAND")
+    _add(execute, options.COMMON, options.MOVING)
+    execute.usage = f"{execute.format_usage().removeprefix('usage: ').rstrip()} -- COMMAND ..."
 
     create = commands.add_parser("create", help="write the next numbered revision from a template")
     create.add_argument("name", metavar="NAME", help="a few words, as add_billing_address")
-    _add(create, [option for option in options.COMMON if option.name == "tree"])
+    _add(create, [option for option in options.COMMON if option.name == "tree"], options.CREATING)
     return top

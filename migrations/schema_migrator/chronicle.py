@@ -60,24 +60,12 @@ class Recording:
     reason: str | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Chronicle:
-    """What the history tells.
-
-    Attributes:
-        entries: revision to how it was applied last; none for one that was
-            reverted since.
-        recordings: in the order in which they were made.
-    """
-
-    entries: dict[str, Entry]
-    recordings: tuple[Recording, ...]
-
-
-def read(connection: psycopg.Connection[Any], names: Names, state: State) -> Chronicle:
-    """Return what the history tells; nothing where there is none."""
+def read_entries(
+    connection: psycopg.Connection[Any], names: Names, state: State
+) -> dict[str, Entry]:
+    """Return how each revision was applied last; one that was reverted since is left out."""
     if not state.has_history:
-        return Chronicle({}, ())
+        return {}
     rows = connection.execute(
         sql.SQL(
             "SELECT DISTINCT ON (revision) revision, direction, ended_at,"
@@ -85,7 +73,7 @@ def read(connection: psycopg.Connection[Any], names: Names, state: State) -> Chr
             " database_user, run FROM {} WHERE outcome = 'applied' ORDER BY revision, id DESC"
         ).format(names.history)
     )
-    entries = {
+    return {
         row[0]: Entry(
             at=row[2],
             seconds=row[3],
@@ -99,26 +87,31 @@ def read(connection: psycopg.Connection[Any], names: Names, state: State) -> Chr
         for row in rows
         if row[1] == "up"
     }
+
+
+def read_recordings(
+    connection: psycopg.Connection[Any], names: Names, state: State
+) -> tuple[Recording, ...]:
+    """Return the positions that were recorded, in the order in which that was done."""
+    if not state.has_history:
+        return ()
     rows = connection.execute(
         sql.SQL(
             "SELECT direction, to_position, ended_at, host, reason FROM {}"
             " WHERE direction NOT IN ('up', 'down') AND ended_at IS NOT NULL ORDER BY id"
         ).format(names.history)
     )
-    return Chronicle(
-        entries,
-        tuple(
-            Recording(kind=row[0], position=row[1] or "", at=row[2], host=row[3], reason=row[4])
-            for row in rows
-        ),
+    return tuple(
+        Recording(kind=row[0], position=row[1] or "base", at=row[2], host=row[3], reason=row[4])
+        for row in rows
     )
 
 
-def edited(tree: Tree, applied: frozenset[str], found: Chronicle) -> tuple[str, ...]:
+def edited(tree: Tree, applied: frozenset[str], entries: dict[str, Entry]) -> tuple[str, ...]:
     """Return the applied revisions whose source is not what was run, in the tree's order."""
     ids = []
     for revision in tree.all_revisions():
-        entry = found.entries.get(revision.id)
+        entry = entries.get(revision.id)
         if (
             entry is not None
             and entry.checksum is not None

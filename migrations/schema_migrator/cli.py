@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
+import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from schema_migrator import arguments, options, result, terminal
 from schema_migrator.answer import Answer
@@ -31,6 +33,10 @@ _QUIET = frozenset({"status", "version"})
 """The commands that look and write no result file: nobody waits for their end."""
 
 
+_NO_COMMAND = 127
+"""A shell's exit code for a command that is not there."""
+
+
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run ``migrate`` and end the process with its exit code."""
     parsed = arguments.parse(sys.argv[1:] if words is None else words)
@@ -45,18 +51,19 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 def _answer(call: Call) -> Answer:
     """Return what a call's command answers; its family's module is loaded here."""
-    command = call.words.command
-    if command in ("up", "down", "goto"):
-        from schema_migrator import moving
+    match call.words.command:
+        case "up" | "down" | "goto" | "exec":
+            from schema_migrator import moving
 
-        return moving.move(call)
-    if command == "force":
-        from schema_migrator import recording
+            return moving.move(call)
+        case "force" | "baseline" | "adopt" as command:
+            from schema_migrator import recording
 
-        return recording.force(call)
-    from schema_migrator import reading
+            return getattr(recording, command)(call)  # type: ignore[no-any-return]
+        case command:
+            from schema_migrator import reading
 
-    return reading.status(call) if command == "status" else reading.version(call)
+            return getattr(reading, command)(call)  # type: ignore[no-any-return]
 
 
 class _Program:
@@ -85,6 +92,8 @@ class _Program:
                     result=Result(
                         outcome=error.outcome,
                         refusal=getattr(error, "refusal", None),
+                        dirty=True if error.outcome is Outcome.DIRTY else None,
+                        incident=getattr(error, "incident", None),
                         sqlstate=error.sqlstate,
                         message=self._redact(error.message),
                         duration_seconds=time.monotonic() - started,
@@ -103,6 +112,10 @@ class _Program:
 
     def _run(self, watch: Any) -> int:
         parsed = self._parsed
+        become = parsed.become
+        if become and shutil.which(become[0]) is None:
+            print(f"migrate: {become[0]}: there is no such command", file=sys.stderr)
+            return _NO_COMMAND
         if parsed.command not in _QUIET:
             file = parsed.__dict__.get("result_file") or os.environ.get("MIGRATE_RESULT_FILE")
             self._file = ResultFile(file or None)
@@ -137,6 +150,9 @@ class _Program:
                 answer, result=dataclasses.replace(report, outcome=watch.outcome)
             )
         code = self._finish(answer)
+        if code == 0 and answer.become:
+            watch.end(code)
+            _become(answer.become)
         if code == 0 and values.get("hold"):
             watch.end(code)
             from schema_migrator.hold import hold
@@ -147,7 +163,8 @@ class _Program:
     def _create(self, values: Mapping[str, Any]) -> int:
         from schema_migrator.create import create
 
-        print(create(load(values), self._parsed.name))
+        for path in create(load(values), self._parsed.name, sql=values["sql"]):
+            print(path)
         return 0
 
     def _ask(self, database_url: DatabaseURL) -> None:
@@ -166,12 +183,13 @@ class _Program:
             document = answer.document
             if document is None:
                 document = json.loads(result.encode(report))
-            print(self._redact(json.dumps(document, ensure_ascii=False)), flush=True)
+            text = self._redact(json.dumps(document, ensure_ascii=False))
+            print(text, file=_own_output(answer), flush=True)
             return report.exit_code
         if answer.text is not None:
             print(self._redact(answer.text), flush=True)
         elif report.exit_code == 0:
-            print(report.message, flush=True)
+            print(report.message, file=_own_output(answer), flush=True)
         if report.exit_code != 0:
             note = f"{report.outcome}: {report.message}"
             print(f"migrate: {self._redact(note)}", file=sys.stderr, flush=True)
@@ -187,6 +205,24 @@ class _Program:
         report = Result(outcome=outcome, message=f"{message}, and the revision did not let go")
         self._file.write(report)
         return EXIT_CODES[report.outcome]
+
+
+def _own_output(answer: Answer) -> TextIO:
+    """Return where a report goes: standard output is the command's that the process becomes."""
+    return sys.stderr if answer.become else sys.stdout
+
+
+def _become(command: tuple[str, ...]) -> NoReturn:
+    """Become a command, with this process's environment and number."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, signal.SIG_DFL)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - what the caller asked for, as a list
+    except OSError as error:
+        print(f"migrate: {command[0]}: {error.strerror}", file=sys.stderr)
+        sys.exit(_NO_COMMAND)
 
 
 def _bug(error: Exception) -> str:

@@ -42,12 +42,16 @@ def downgrade() -> None:
 _LONGEST_SLUG = 40
 
 
-def create(tree: Tree, name: str) -> Path:
-    """Write the next numbered revision of a tree and return its file.
+_SQL_TEMPLATE = string.Template("-- $message: write the $what here.\n")
+
+
+def create(tree: Tree, name: str, *, sql: bool = False) -> tuple[Path, ...]:
+    """Write the next numbered revision of a tree and return its files.
 
     Args:
         tree: the tree; its head becomes the new revision's parent.
         name: a few words, as ``add billing address``.
+        sql: write a pair of SQL files; a tree of SQL files alone gets one anyway.
 
     Raises:
         ConfigurationError: the name has no letter or digit, or the file can't be written.
@@ -62,14 +66,29 @@ def create(tree: Tree, name: str) -> Path:
     numbers = [one.id for one in tree.all_revisions() if one.id.isdigit()]
     width = max((len(one) for one in numbers), default=4)
     revision = str(max((int(one) for one in numbers), default=0) + 1).zfill(width)
-    path = tree.location.versions / f"{revision}_{slug}.py"
     message = name.strip().replace("_", " ").replace("\\", "").replace('"', "'").rstrip(".")
+    message = message[:1].upper() + message[1:]
+    start = tree.location.versions / f"{revision}_{slug}"
+    if sql or tree.alembic is None:
+        return tuple(
+            _write(start.with_name(f"{start.name}.{way}.sql"), text)
+            for way, text in (
+                ("up", _SQL_TEMPLATE.substitute(message=message, what="upgrade")),
+                ("down", _SQL_TEMPLATE.substitute(message=message, what="downgrade")),
+            )
+        )
     text = _TEMPLATE.substitute(
-        message=message[:1].upper() + message[1:],
-        revision=revision,
-        parent=parent,
-        parent_value=f'"{parent}"',
+        message=message, revision=revision, parent=parent, parent_value=f'"{parent}"'
     )
+    return (_write(start.with_name(f"{start.name}.py"), text),)
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a new file.
+
+    Raises:
+        ConfigurationError: it is there already, or can't be written.
+    """
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

@@ -1,7 +1,8 @@
-"""The commands that move a database: ``up``, ``down`` and ``goto``."""
+"""The commands that move a database: ``up``, ``down``, ``goto`` and ``exec``."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from schema_migrator.answer import Answer
@@ -13,14 +14,20 @@ if TYPE_CHECKING:
 
 def move(call: Call) -> Answer:
     """Move the database to where the call says."""
-    return Answer(result=call.run().move(_goal(call)))
+    return Answer(result=call.run().move(_goal(call)), become=call.words.become)
 
 
 def _goal(call: Call) -> Goal:
     words, values = call.words, call.values
-    accept = values["on_database_ahead"] == "accept"
-    if words.command == "up":
-        return Goal(target="head", way=Way.UP, count=words.count, accept_ahead=accept)
+    goal = Goal(
+        target="head",
+        accept_ahead=values["on_database_ahead"] == "accept",
+        plan_id=values.get("plan_id"),
+        strict=values["strict"],
+    )
     if words.command == "down":
-        return Goal(target="base", way=Way.DOWN, count=words.count, accept_ahead=accept)
-    return Goal(target=words.target, allow_downgrade=values["allow_downgrade"], accept_ahead=accept)
+        return dataclasses.replace(goal, target="base", way=Way.DOWN, count=words.count)
+    if words.command == "goto":
+        allow = values["allow_downgrade"]
+        return dataclasses.replace(goal, target=words.target, allow_downgrade=allow)
+    return dataclasses.replace(goal, way=Way.UP, count=getattr(words, "count", None))

@@ -176,6 +176,70 @@ MOVING = (
         metavar="refuse|accept",
         help="what to do when the database is ahead of the tree, as after a rollback of the application",
     ),
+    Option(
+        name="strict",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="refuse a tree with a revision that was edited after it was applied; without it that is warned of",
+    ),
+)
+
+PLANNED = (
+    Option(
+        name="plan-id",
+        parse=_text,
+        default=None,
+        metavar="ID",
+        help="do exactly what migrate plan showed with this id, and refuse anything else",
+    ),
+)
+
+RECORDING = (
+    Option(
+        name="reason",
+        parse=_text,
+        default=None,
+        metavar="TEXT",
+        help="kept in the history",
+    ),
+)
+
+ADOPTING = (
+    Option(
+        name="golang-migrate-table",
+        parse=_text,
+        default="schema_migrations",
+        metavar="NAME",
+        help="golang-migrate's table, with its schema where the search path does not find it",
+    ),
+)
+
+WAITING = (
+    Option(
+        name="on-database-ahead",
+        parse=_choice("refuse", "accept"),
+        default="accept",
+        metavar="refuse|accept",
+        help="what to do when the database is ahead of the tree, as after a rollback of the application",
+    ),
+    Option(
+        name="wait-dirty",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="wait for a dirty database to be resolved instead of ending with 11 at once",
+    ),
+)
+
+CREATING = (
+    Option(
+        name="sql",
+        parse=_switch,
+        default=False,
+        metavar=None,
+        help="write a pair of SQL files; a tree of SQL files alone gets one without it",
+    ),
 )
 
 HOLDING = (
@@ -205,7 +269,17 @@ ALLOWING = (
     ),
 )
 
-EVERY = (*COMMON, *MOVING, *HOLDING, *ALLOWING)
+EVERY = (
+    *COMMON,
+    *MOVING,
+    *HOLDING,
+    *ALLOWING,
+    *PLANNED,
+    *RECORDING,
+    *ADOPTING,
+    *WAITING,
+    *CREATING,
+)
 """The options of all commands."""
 
 

@@ -1,4 +1,4 @@
-"""The commands that only look: ``version`` and ``status``."""
+"""The commands that only look: ``version``, ``status``, ``plan`` and ``wait``."""
 
 from __future__ import annotations
 
@@ -31,3 +31,29 @@ def status(call: Call) -> Answer:
     from schema_migrator import status as report_of_status
 
     return report_of_status.status(call.place, call.tree, call.terminal)
+
+
+def plan(call: Call) -> Answer:
+    """Show what a run would do."""
+    from schema_migrator import preview
+
+    return preview.preview(call.place, call.tree, call.words.target)
+
+
+def wait(call: Call) -> Answer:
+    """Wait until the database is where it shall be."""
+    from schema_migrator import waiting
+
+    values = call.values
+    result = waiting.wait(
+        call.place,
+        call.tree,
+        call.console,
+        waiting.Wish(
+            target=call.words.target,
+            timeout=values["timeout"],
+            through_dirty=values["wait_dirty"],
+            accept_ahead=values["on_database_ahead"] == "accept",
+        ),
+    )
+    return Answer(result=result, become=call.words.become)

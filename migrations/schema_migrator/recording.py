@@ -21,8 +21,24 @@ def force(call: Call) -> Answer:
             resolution.Resolution(
                 target=words.revision,
                 incident=words.incident,
-                reason=words.reason,
+                reason=call.values["reason"],
                 unchecked=words.unchecked,
             ),
         )
     )
+
+
+def baseline(call: Call) -> Answer:
+    """Record the position of a database that has its schema already."""
+    from schema_migrator import baseline as recorded
+
+    return Answer(
+        result=recorded.baseline(call.run(), call.words.revision, reason=call.values["reason"])
+    )
+
+
+def adopt(call: Call) -> Answer:
+    """Record the position at which golang-migrate left a database."""
+    from schema_migrator import adoption
+
+    return Answer(result=adoption.adopt(call.run(), call.values["golang_migrate_table"]))

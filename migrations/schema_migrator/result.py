@@ -81,6 +81,9 @@ class Refusal(enum.StrEnum):
     INCIDENT_MISMATCH = "incident_mismatch"
     TOO_FEW_APPLIED = "too_few_applied"
     DOWNGRADE_MISSING = "downgrade_missing"
+    ALREADY_POSITIONED = "already_positioned"
+    ADOPTION_NEEDED = "adoption_needed"
+    ADOPTION_DIRTY = "adoption_dirty"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,8 @@ class Goal:
         count: with `Way.UP` or `Way.DOWN`, how many steps at the most.
         allow_downgrade: with `Way.EITHER`, whether going down is allowed.
         accept_ahead: whether a database ahead of the tree is a success.
+        plan_id: the only plan that may be carried out; None for any.
+        strict: whether a revision that was edited after it was applied stops the run.
     """
 
     target: str
@@ -45,6 +47,8 @@ class Goal:
     count: int | None = None
     allow_downgrade: bool = False
     accept_ahead: bool = False
+    plan_id: str | None = None
+    strict: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

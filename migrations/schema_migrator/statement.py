@@ -197,19 +197,19 @@ class IndexStatement:
 
 
 _NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\U0010ffff][\w$]*)'
-_QUALIFIED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+QUALIFIED_NAME = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _CREATE = re.compile(
     rf"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?:(?!ON\s)(?P<index>{_NAME})\s+)?ON\s+(?:ONLY\s+)?(?P<table>{_QUALIFIED})",
+    rf"(?:(?!ON\s)(?P<index>{_NAME})\s+)?ON\s+(?:ONLY\s+)?(?P<table>{QUALIFIED_NAME})",
     re.IGNORECASE,
 )
 _DROP = re.compile(
-    rf"\s*DROP\s+INDEX\s+CONCURRENTLY\s+(?:IF\s+EXISTS\s+)?(?P<index>{_QUALIFIED})"
+    rf"\s*DROP\s+INDEX\s+CONCURRENTLY\s+(?:IF\s+EXISTS\s+)?(?P<index>{QUALIFIED_NAME})"
     rf"\s*(?:CASCADE|RESTRICT)?\s*$",
     re.IGNORECASE,
 )
 _REINDEX = re.compile(
-    rf"\s*REINDEX\s+(?:\([^)]*\)\s*)?INDEX\s+CONCURRENTLY\s+(?P<index>{_QUALIFIED})\s*$",
+    rf"\s*REINDEX\s+(?:\([^)]*\)\s*)?INDEX\s+CONCURRENTLY\s+(?P<index>{QUALIFIED_NAME})\s*$",
     re.IGNORECASE,
 )
 
@@ -219,7 +219,7 @@ def index_statement(text: str) -> IndexStatement | None:
     statements = split(text)
     if len(statements) != 1:
         return None
-    bare = _without_comments(statements[0].text)
+    bare = without_comments(statements[0].text)
     if match := _CREATE.match(bare):
         return IndexStatement("CREATE", match["index"], match["table"])
     if match := _DROP.match(bare):
@@ -234,7 +234,8 @@ def is_concurrent(text: str) -> bool:
     return any("CONCURRENTLY" in statement.tokens for statement in split(text))
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
+    """Return a text with a space for each of its comments."""
     return "".join(
         " " if kind in ("line_comment", "block_comment") else text[begin:end]
         for kind, begin, end in _parts(text)

@@ -15,7 +15,7 @@ from schema_migrator.run import in_progress
 from schema_migrator.step import dirty_message
 
 if TYPE_CHECKING:
-    from schema_migrator.chronicle import Chronicle, Entry, Recording
+    from schema_migrator.chronicle import Entry, Recording
     from schema_migrator.history import State
     from schema_migrator.place import Place
     from schema_migrator.route import Condition
@@ -111,10 +111,11 @@ def status(place: Place, tree: Tree, terminal: Terminal) -> Answer:
     with place.connect() as connection:
         names = place.names(connection)
         state = observe(connection, names)
-        found = chronicle.read(connection, names, state)
+        entries = chronicle.read_entries(connection, names, state)
+        recordings = chronicle.read_recordings(connection, names, state)
         server = database.show_version(connection)
     condition = route.assess(state, tree)
-    lines = _lines(tree, state, condition, found)
+    lines = _lines(tree, state, condition, entries, recordings)
     pending = len(lines) - sum(one.state in ("applied", "edited", "unknown") for one in lines)
     notes = _notes(tree, state, condition, lines, pending)
     dirty = isinstance(condition, route.Dirty)
@@ -142,25 +143,33 @@ def status(place: Place, tree: Tree, terminal: Terminal) -> Answer:
     )
 
 
-def _lines(tree: Tree, state: State, condition: Condition, found: Chronicle) -> list[_Line]:
+def _lines(
+    tree: Tree,
+    state: State,
+    condition: Condition,
+    entries: dict[str, Entry],
+    recordings: tuple[Recording, ...],
+) -> list[_Line]:
     known = tuple(one for one in state.position if tree.has(one))
     applied = tree.applied(known)
-    edited = set(chronicle.edited(tree, applied, found))
+    edited = set(chronicle.edited(tree, applied, entries))
     lines = []
     for revision in tree.all_revisions():
         is_applied = revision.id in applied
-        entry = found.entries.get(revision.id) if is_applied else None
+        entry = entries.get(revision.id) if is_applied else None
         lines.append(
             _Line(
                 id=revision.id,
                 title=revision.title,
                 state=_state(revision, condition, is_applied=is_applied, edited=edited),
                 entry=entry,
-                recording=_recording(tree, revision, found) if is_applied and not entry else None,
+                recording=_recording(tree, revision, recordings)
+                if is_applied and not entry
+                else None,
             )
         )
     return lines + [
-        _Line(id=one, title="", state="unknown", entry=found.entries.get(one))
+        _Line(id=one, title="", state="unknown", entry=entries.get(one))
         for one in tree.unknown(state.position)
     ]
 
@@ -176,9 +185,11 @@ def _state(revision: Revision, condition: Condition, *, is_applied: bool, edited
     return "applied" if is_applied else "pending"
 
 
-def _recording(tree: Tree, revision: Revision, found: Chronicle) -> Recording | None:
+def _recording(
+    tree: Tree, revision: Revision, recordings: tuple[Recording, ...]
+) -> Recording | None:
     """Return the last recording of a position that stands on a revision."""
-    for one in reversed(found.recordings):
+    for one in reversed(recordings):
         position = read_position(one.position)
         if not tree.unknown(position) and revision.id in tree.applied(position):
             return one

@@ -189,6 +189,11 @@ class Tree(abc.ABC):
         """Alembic's own script directory, for its contexts; None where Alembic is not needed."""
         return None
 
+    @property
+    def context(self) -> str:
+        """What of the tree's settings changes what its revisions send, as a text; empty for nothing."""
+        return ""
+
     def unknown(self, position: Position) -> Position:
         """Return those ids of a position that the tree does not have."""
         return tuple(one for one in position if not self.has(one))

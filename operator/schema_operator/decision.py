@@ -428,6 +428,10 @@ _REFUSALS: Final[dict[Refusal | None, Reason]] = {
     Refusal.PLAN_OUTDATED: Reason.MIGRATION_FAILED,
     Refusal.NOT_AT_HEAD: Reason.MIGRATION_FAILED,
     Refusal.INCIDENT_MISMATCH: Reason.MIGRATION_FAILED,
+    Refusal.ALREADY_POSITIONED: Reason.MIGRATION_FAILED,
+    # Cured at the database, by a person who runs the migrator there once.
+    Refusal.ADOPTION_NEEDED: Reason.CONFIGURATION_INVALID,
+    Refusal.ADOPTION_DIRTY: Reason.CONFIGURATION_INVALID,
     None: Reason.MIGRATION_FAILED,
 }
 

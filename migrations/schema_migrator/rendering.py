@@ -1,0 +1,146 @@
+"""What a revision would send, rendered without a database.
+
+An SQL file is sent as it is. A Python revision is called in Alembic's offline
+mode, which writes statements down instead of sending them. One that reads data,
+or asks whether it is offline, does something else in a run than it would
+render: of that one nothing is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import hashlib
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from schema_migrator import effect, sql_file, statement
+
+if TYPE_CHECKING:
+    from schema_migrator.tree import Step, Tree
+
+
+class Faith(enum.StrEnum):
+    """How far what is shown is what will run."""
+
+    EXACT = "exact"
+    """An SQL file: every byte of it."""
+
+    RENDERED = "rendered"
+    """Python that rendered offline: the same statements, unless it makes values up each time."""
+
+    AT_RUN_TIME = "at run time"
+    """Python that reads the database first: it is not known beforehand."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Rendering:
+    """One step as it would run.
+
+    Attributes:
+        step: the step.
+        faith: how far this is what will run.
+        text: the statements; empty where they are not known beforehand.
+        reason: why they are not, in a few words.
+        in_transaction: whether all of it runs inside one transaction; None: not known.
+        locks: the locks on what is there already.
+        removes: what it removes.
+        is_known: whether locks and removals are all known.
+    """
+
+    step: Step
+    faith: Faith
+    text: str = ""
+    reason: str = ""
+    in_transaction: bool | None = None
+    locks: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+    is_known: bool = False
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the text, in hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def render(tree: Tree, step: Step) -> Rendering:
+    """Return a step as it would run.
+
+    Args:
+        tree: the step's tree.
+        step: the step.
+
+    Raises:
+        ConfigurationError: an SQL file can't be read.
+    """
+    if step.is_sql:
+        script = sql_file.read(step.path)
+        return _seen(step, Faith.EXACT, script.text, in_transaction=not script.outside)
+    source = step.path.read_text(encoding="utf-8", errors="replace")
+    if "is_offline_mode" in source or "as_sql" in source:
+        return Rendering(
+            step=step, faith=Faith.AT_RUN_TIME, reason="it asks whether it is rendered offline"
+        )
+    try:
+        text = _offline(tree, step)
+    except _AskedError as error:
+        return Rendering(step=step, faith=Faith.AT_RUN_TIME, reason=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a revision raises without its database
+        return Rendering(
+            step=step,
+            faith=Faith.AT_RUN_TIME,
+            reason=f"it needs the database ({type(error).__name__})",
+        )
+    return _seen(step, Faith.RENDERED, text, in_transaction=None)
+
+
+def _seen(step: Step, faith: Faith, text: str, *, in_transaction: bool | None) -> Rendering:
+    """Return a rendering with what its statements do."""
+    statements = statement.split(text)
+    if in_transaction is None:
+        in_transaction = not any(one.begins("COMMIT") for one in statements)
+    effects = [effect.find(one) for one in statements]
+    return Rendering(
+        step=step,
+        faith=faith,
+        text=text.strip(),
+        in_transaction=in_transaction,
+        locks=tuple(dict.fromkeys(lock for one in effects for lock in one.locks)),
+        removes=tuple(dict.fromkeys(what for one in effects for what in one.removes)),
+        is_known=all(one.is_known for one in effects),
+    )
+
+
+class _AskedError(BaseException):
+    """A revision asked whether it is rendered; past its own ``except Exception``."""
+
+
+def _offline(tree: Tree, step: Step) -> str:
+    """Return what a Python revision renders in Alembic's offline mode."""
+    from alembic.config import Config
+    from alembic.operations import Operations
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.runtime.migration import MigrationContext
+    from sqlalchemy.dialects import postgresql
+
+    class Environment(EnvironmentContext):
+        """An environment that can't be asked whether it is offline."""
+
+        def is_offline_mode(self) -> bool:
+            raise _AskedError("it asks whether it is rendered offline")
+
+    directory = tree.alembic
+    script = directory.get_revision(step.revision)
+    function = script.module.upgrade if step.up else script.module.downgrade
+    output = io.StringIO()
+    environment = Environment(Config(), directory)
+    options: dict[str, Any] = {"script": directory, "as_sql": True, "output_buffer": output}
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    context = MigrationContext(dialect, None, options, environment)
+    environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
+    # What a revision prints belongs neither to the plan nor to its reader's parser.
+    with contextlib.redirect_stdout(sys.stderr), environment, Operations.context(context):
+        function()
+    return output.getvalue()
