@@ -189,7 +189,8 @@ class _Program:
         if answer.text is not None:
             print(self._redact(answer.text), flush=True)
         elif report.exit_code == 0:
-            print(report.message, file=_own_output(answer), flush=True)
+            prefix = "migrate: " if answer.become else ""
+            print(f"{prefix}{report.message}", file=_own_output(answer), flush=True)
         if report.exit_code != 0:
             note = f"{report.outcome}: {report.message}"
             print(f"migrate: {self._redact(note)}", file=sys.stderr, flush=True)

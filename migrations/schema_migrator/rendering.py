@@ -91,7 +91,7 @@ def render(tree: Tree, step: Step) -> Rendering:
         return Rendering(
             step=step,
             faith=Faith.AT_RUN_TIME,
-            reason=f"it needs the database ({type(error).__name__})",
+            reason=f"it does not render without the database ({type(error).__name__})",
         )
     return _seen(step, Faith.RENDERED, text, in_transaction=None)
 
