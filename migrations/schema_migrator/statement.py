@@ -18,16 +18,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What may stand in a name, by what of ASCII may not: every character beyond ASCII
+# may. Said the other way round, the compiler would go through all of those at each start.
+_LETTER = r"[^\x00-@\[-^`{-\x7f]"
+_LETTER_OR_DIGIT = r"[^\x00-/:-@\[-^`{-\x7f]"
+_LETTER_DIGIT_OR_DOLLAR = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
+
 _TOKEN = re.compile(
-    r"""
+    rf"""
       (?P<space>\s+)
     | (?P<line_comment>--[^\n\r]*)
     | (?P<block_comment>/\*)
     | (?P<escape_string>[eE]')
     | (?P<string>(?:[bBxXnN]|[uU]&)?')
     | (?P<identifier>(?:[uU]&)?")
-    | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$)
-    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    | (?P<dollar>\$(?:{_LETTER}{_LETTER_OR_DIGIT}*)?\$)
+    | (?P<word>{_LETTER}{_LETTER_DIGIT_OR_DOLLAR}*)
     | (?P<number>[0-9][A-Za-z0-9_.]*|\$[0-9]+)
     | (?P<semicolon>;)
     | (?P<open>\()
@@ -196,7 +202,7 @@ class IndexStatement:
     table: str | None
 
 
-_NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\U0010ffff][\w$]*)'
+_NAME = rf'(?:"(?:[^"]|"")+"|{_LETTER}[\w$]*)'
 QUALIFIED_NAME = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _CREATE = re.compile(
     rf"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?"
