@@ -65,11 +65,46 @@ MIXED = (
     ),
     PLAIN[2],
 )
+
+
+def _files(*revisions: tuple[str, str, str]) -> Callable[[Revisions], None]:
+    """Return what writes revisions as SQL files, each with a note that it ran."""
+
+    def write(tree: Revisions) -> None:
+        for revision, up, down in revisions:
+            for way, text in (("up", up), ("down", down)):
+                note = (
+                    ""
+                    if "CONCURRENTLY" in text
+                    else f" INSERT INTO ran VALUES ('{revision} {way}');"
+                )
+                path = tree.directory / "versions" / f"{revision}_test.{way}.sql"
+                path.write_text(f"{text};{note}")
+
+    return write
+
+
+def _modules(revisions: tuple[tuple[str, str, str], ...]) -> Callable[[Revisions], None]:
+    """Return what writes revisions as Python modules."""
+
+    def write(tree: Revisions) -> None:
+        for revision, up, down in revisions:
+            tree.add(revision, up, down)
+
+    return write
+
+
 TREES = {
-    "transactions": PLAIN,
-    "an index built concurrently": INDEX,
-    "a revision that commits a part": MIXED,
+    "transactions": _modules(PLAIN),
+    "an index built concurrently": _modules(INDEX),
+    "a revision that commits a part": _modules(MIXED),
+    "SQL files": _files(
+        ("0001", "CREATE TABLE one (id int)", "DROP TABLE one"),
+        ("0002", "CREATE INDEX CONCURRENTLY i ON one (id)", "DROP INDEX CONCURRENTLY i"),
+        ("0003", "CREATE TABLE three (id int)", "DROP TABLE three"),
+    ),
 }
+COMMITS_A_PART = {"a revision that commits a part"}
 
 
 @dataclasses.dataclass
@@ -192,11 +227,10 @@ def test_a_run_killed_at_any_round_trip_is_ended_by_the_next(
     *,
     up: bool,
 ) -> None:
-    for revision, upgrade, downgrade in TREES[tree]:
-        revisions.add(revision, upgrade, downgrade)
+    TREES[tree](revisions)
 
     ending = _killed_everywhere(nursery, new_database, revisions, moment, up=up)
 
     assert ending.clean > 10
     # Only a revision that commits a part can leave half of itself behind.
-    assert (ending.dirty > 0) == (TREES[tree] is MIXED)
+    assert (ending.dirty > 0) == (tree in COMMITS_A_PART)
