@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +16,6 @@ from schema_migrator.errors import ConfigurationError
 from schema_migrator.result import Outcome
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.fix_migrator import Command, Engine, Revisions
 
 
@@ -221,3 +223,28 @@ def test_numbers_longer_than_a_machine_word_are_ordered_as_numbers(
     write(revisions, "20240101000000_early", "CREATE TABLE early ();", "DROP TABLE early;")
 
     assert engine.up().applied == ("20240101000000", "99999999999999999999")
+
+
+BUILD = Path(__file__).parents[2] / "deploy" / "local" / "build" / "golang-migrate"
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="the directory is in a Go module")
+def test_golang_migrates_own_example_runs_unchanged(migrate: Command) -> None:
+    found = subprocess.run(
+        ["go", "mod", "download", "-json", "github.com/golang-migrate/migrate/v4"],
+        cwd=BUILD,
+        capture_output=True,
+        check=True,
+    )
+    directory = (
+        Path(json.loads(found.stdout)["Dir"]) / "database" / "postgres" / "examples" / "migrations"
+    )
+
+    ended = migrate("up", "--tree", str(directory))
+
+    assert ended.code == 0, ended.err
+    assert ended.result is not None
+    assert (len(ended.result["applied"]), ended.result["to"]) == (9, "1885849751")
+    assert migrate("version", "--tree", str(directory)).out == "1885849751\n"
+    # Four of them have no file for the way down: golang-migrate would pass over these without a word.
+    assert migrate("down", "--all", "--tree", str(directory)).code == 15
