@@ -174,6 +174,11 @@ def parser() -> argparse.ArgumentParser:
     _add(execute, options.COMMON, options.MOVING)
     execute.usage = f"{execute.format_usage().removeprefix('usage: ').rstrip()} -- COMMAND ..."
 
+    check = commands.add_parser(
+        "check", help="apply, revert and apply every revision on an empty database"
+    )
+    _add(check, options.COMMON)
+
     create = commands.add_parser("create", help="write the next numbered revision from a template")
     create.add_argument("name", metavar="NAME", help="a few words, as add_billing_address")
     _add(create, [option for option in options.COMMON if option.name == "tree"], options.CREATING)

@@ -56,6 +56,10 @@ def _answer(call: Call) -> Answer:
             from schema_migrator import moving
 
             return moving.move(call)
+        case "check":
+            from schema_migrator import moving
+
+            return moving.check(call)
         case "force" | "baseline" | "adopt" as command:
             from schema_migrator import recording
 

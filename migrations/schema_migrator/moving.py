@@ -1,4 +1,4 @@
-"""The commands that move a database: ``up``, ``down``, ``goto`` and ``exec``."""
+"""The commands that move a database: ``up``, ``down``, ``goto``, ``exec`` and ``check``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 def move(call: Call) -> Answer:
     """Move the database to where the call says."""
     return Answer(result=call.run().move(_goal(call)), become=call.words.become)
+
+
+def check(call: Call) -> Answer:
+    """Try the tree out on an empty database."""
+    from schema_migrator import check as trial
+
+    return trial.check(call.place, call.tree, call.console, timeout=call.values["timeout"])
 
 
 def _goal(call: Call) -> Goal:

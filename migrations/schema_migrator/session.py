@@ -28,6 +28,8 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from schema_migrator import statement
+from schema_migrator.errors import Stopped
+from schema_migrator.result import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,8 @@ class Connection(psycopg.Connection[Any]):
         current: the text that runs now, or ran last, for messages.
         lock_timeout: the session's, in milliseconds.
         settings: the command that sets the session's settings.
+        stop_before: the number of the statement outside a transaction before
+            which the run is stopped, to try out how it goes on; None: none.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -91,6 +95,7 @@ class Connection(psycopg.Connection[Any]):
         self.skip: str | None = None
         self.lock_timeout = 0
         self.settings = b""
+        self.stop_before: int | None = None
         self._settings_lost = False
         self._lock_timeout_lifted = False
         self._busy = False
@@ -148,6 +153,8 @@ class Connection(psycopg.Connection[Any]):
 
     def _before_outside_transaction(self, text: str) -> bool:
         self.statements += 1
+        if self.statements == self.stop_before:
+            raise Stopped(Outcome.INTERRUPTED, f"stopped before statement {self.statements}")
         self._own(lambda marker: self._note(marker, text))
         # The note is committed: from here on the database tells of this revision.
         self.committed = True
