@@ -35,7 +35,7 @@ class ManifestHook(BuildHookInterface[Any]):
         versions = source / "tenant_registry" / "versions"
         self._folder = tempfile.TemporaryDirectory()
         path = Path(self._folder.name) / manifest.NAME
-        path.write_text(manifest.render(str(versions), source_graph.heads(versions)))
+        path.write_text(manifest.render(str(versions), source_graph.read(versions)))
         build_data["force_include"][str(path)] = f"tenant_registry/versions/{manifest.NAME}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - hatch's signature

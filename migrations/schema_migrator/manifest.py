@@ -1,4 +1,4 @@
-"""The manifest of a tree: its heads, and a digest of the files that they follow from.
+"""The manifest of a tree: its heads, its checksums, and a digest of the files that both follow from.
 
 It is made once, when a package or an image is built, and lies beside the
 revisions. With it a run can tell that there is nothing to do without loading a
@@ -38,44 +38,74 @@ def digest(versions: str) -> str:
     for name in names:
         if name == NAME:
             continue
-        descriptor = os.open(f"{versions}/{name}", os.O_RDONLY)
-        try:
-            content = os.read(descriptor, 1 << 16)
-            while more := os.read(descriptor, 1 << 20):
-                content += more
-        finally:
-            os.close(descriptor)
+        content = _content(f"{versions}/{name}") or b""
         # With the lengths no two directories give the same bytes.
         head = os.fsencode(name)
         found.update(b"%d %d " % (len(head), len(content)) + head + content)
     return found.hexdigest()
 
 
-def heads(versions: str) -> tuple[str, ...] | None:
-    """Return the tree's heads, sorted, as its manifest says; None where it says nothing (any more).
+class Manifest:
+    """What a tree's manifest says.
+
+    Attributes:
+        heads: the newest revisions, sorted.
+        checksums: revision to the SHA-256 of what applies it.
+    """
+
+    def __init__(self, heads: tuple[str, ...], checksums: dict[str, str]) -> None:
+        self.heads = heads
+        self.checksums = checksums
+
+
+def read(versions: str) -> Manifest | None:
+    """Return what the manifest in a directory of revisions says; None where it says nothing (any more).
 
     Args:
         versions: the directory of the revisions.
     """
+    content = _content(f"{versions}/{NAME}")
+    if content is None:
+        return None
+    first, *lines = content.decode("ascii", "replace").split("\n")
+    if first != _FIRST_LINE or not lines or lines.pop():
+        return None
+    values: dict[str, dict[str, str]] = {"digest": {}, "head": {}, "revision": {}}
+    for line in lines:
+        word, _, rest = line.partition(" ")
+        key, _, value = rest.partition(" ")
+        if word not in values:
+            return None
+        values[word][key] = value
+    if list(values["digest"]) != [digest(versions)] or not values["head"]:
+        return None
+    return Manifest(tuple(values["head"]), values["revision"])
+
+
+def _content(path: str) -> bytes | None:
+    """Return what a file holds, None where there is none."""
     try:
-        descriptor = os.open(f"{versions}/{NAME}", os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:
-        lines = os.read(descriptor, 1 << 16).decode("ascii", "replace").split("\n")
+        content = os.read(descriptor, 1 << 16)
+        while more := os.read(descriptor, 1 << 20):
+            content += more
     finally:
         os.close(descriptor)
-    if len(lines) != 4 or lines[0] != _FIRST_LINE or lines[3]:  # noqa: PLR2004 - title, digest, heads, end
-        return None
-    words = lines[2].split(" ")
-    if words[0] != "heads" or len(words) < 2 or lines[1] != f"digest {digest(versions)}":  # noqa: PLR2004 - one head
-        return None
-    return tuple(words[1:])
+    return content
 
 
-def render(versions: str, found: tuple[str, ...]) -> str:
-    """Return the manifest of a directory whose files have these heads."""
-    return f"{_FIRST_LINE}\ndigest {digest(versions)}\nheads {' '.join(found)}\n"
+def render(versions: str, content: Manifest) -> str:
+    """Return the text of the manifest of a directory."""
+    lines = [
+        _FIRST_LINE,
+        f"digest {digest(versions)}",
+        *(f"head {one}" for one in content.heads),
+        *(f"revision {one} {checksum}" for one, checksum in content.checksums.items()),
+    ]
+    return "\n".join([*lines, ""])
 
 
 def main() -> int:
@@ -93,17 +123,17 @@ def main() -> int:
     try:
         loaded = tree.load(sys.argv[1])
         versions = loaded.location.versions
-        found = source_graph.heads(versions)
-        if found != loaded.heads:
-            raise ConfigurationError(
-                f"the revisions' heads as written ({', '.join(found)}) and as loaded ({', '.join(loaded.heads)}) differ"
-            )
+        found = source_graph.read(versions)
+        if found.heads != loaded.heads or found.checksums != {
+            one.id: one.checksum for one in loaded.all_revisions()
+        }:
+            raise ConfigurationError("the revisions as written and as loaded differ")
     except ConfigurationError as error:
         sys.stderr.write(f"no manifest: {error.message}\n")
         return 14
     path = Path(versions) / NAME
     path.write_text(render(str(versions), found), encoding="ascii")
-    sys.stdout.write(f"{path}: {', '.join(found)}\n")
+    sys.stdout.write(f"{path}: {', '.join(found.heads)}\n")
     return 0
 
 

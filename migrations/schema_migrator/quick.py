@@ -19,6 +19,10 @@ import time
 from schema_migrator import libpq, manifest, request
 from schema_migrator.libpq import QuickError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from schema_migrator.manifest import Manifest
+
 _SCHEMA = (
     "SELECT coalesce((SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n"
     " ON n.oid = c.relnamespace WHERE c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident('{table}'))),"
@@ -31,10 +35,29 @@ _STATE = (
     " SELECT (SELECT coalesce(pg_catalog.string_agg(version_num::text, ',' ORDER BY version_num::text), 'base')"
     " FROM {versions}), EXISTS (SELECT FROM {history} WHERE ended_at IS NULL)"
 )
+_APPLIED = (
+    ", (SELECT pg_catalog.string_agg(revision || ' ' || checksum, E'\\n') FROM"
+    " (SELECT DISTINCT ON (revision) revision, direction, checksum FROM {history}"
+    " WHERE outcome = 'applied' ORDER BY revision, id DESC) AS last WHERE direction = 'up')"
+)
+"""A column more: each revision as it was applied last, with the checksum of what ran."""
 
 
-def answer(words: list[str], environment: dict[str, str]) -> str:
-    """Return the line to print where there is nothing to do; the result file is written then.
+class Answer:
+    """What there is to say where there is nothing to do.
+
+    Attributes:
+        line: for a person.
+        become: what the process becomes afterwards, its path first; None: nothing.
+    """
+
+    def __init__(self, line: str, become: tuple[str, list[str]] | None = None) -> None:
+        self.line = line
+        self.become = become
+
+
+def answer(words: list[str], environment: dict[str, str]) -> Answer:
+    """Return the answer where there is nothing to do; the result file is written then.
 
     Args:
         words: the command line, without the program.
@@ -44,22 +67,24 @@ def answer(words: list[str], environment: dict[str, str]) -> str:
         QuickError: the full path has to look.
     """
     started = time.monotonic()
-    command, target, options = request.understand(words, environment)
-    heads: tuple[str, ...] | None = None
-    if command != "version" or target is not None:
-        heads = manifest.heads(_versions(options.get("tree", "tenant_registry")))
-        if heads is None or not _means(target, heads):
+    asked = request.understand(words, environment)
+    become = (_found(asked.become[0], environment), asked.become) if asked.become else None
+    versions = _versions(asked.options.get("tree", "tenant_registry"))
+    tree: Manifest | None = None
+    if asked.target is not None:
+        tree = manifest.read(versions)
+        if tree is None or not _means(asked.target, tree.heads):
             raise QuickError
-    if command == "version":
-        return _ask(options, environment, heads)[0]
-    path = options.get("result-file")
+    if asked.command == "version":
+        return Answer(_ask(asked.options, environment, tree, edits=False)[0])
+    path = asked.options.get("result-file")
     migrator = _own_version() if path else ""
     if path:
         _write(
             path,
             '{"v":1,"outcome":"started","lockWaitSeconds":0.0,"durationSeconds":0.0}',
         )
-    position, server = _ask(options, environment, heads)
+    position, server = _ask(asked.options, environment, tree, edits=True)
     line = f"nothing to do: the database is at {position}"
     if path:
         _write(
@@ -68,7 +93,17 @@ def answer(words: list[str], environment: dict[str, str]) -> str:
             f'"pending":0,"dirty":false,"message":"{line}","lockWaitSeconds":0.0,'
             f'"durationSeconds":{round(time.monotonic() - started, 3)},"server":"{server}","migrator":"{migrator}"}}',
         )
-    return line
+    return Answer(line, become)
+
+
+def _found(command: str, environment: dict[str, str]) -> str:
+    """Return the path of a command, looked up as a shell does."""
+    folders = [""] if "/" in command else environment.get("PATH", "").split(":")
+    for folder in folders:
+        path = f"{folder}/{command}" if folder else command
+        if (folder or "/" in command) and os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113 - pathlib's import takes as long as the query
+            return path
+    raise QuickError
 
 
 def _means(target: str | None, heads: tuple[str, ...]) -> bool:
@@ -83,6 +118,9 @@ def _versions(name: str) -> str:
     else:
         package, colon, path = name.partition(":")
         directory = _package(package) + (f"/{path}" if colon else "")
+    if os.path.exists(f"{directory}/migrate.toml"):  # noqa: PTH110 - see below
+        # The tree says itself what it needs; that is for the full path.
+        raise QuickError
     versions = f"{directory}/versions"
     return versions if os.path.isdir(versions) else directory  # noqa: PTH112 - pathlib's import takes as long as the query
 
@@ -133,9 +171,16 @@ def _conninfo(environment: dict[str, str]) -> bytes:
 
 
 def _ask(
-    options: dict[str, str], environment: dict[str, str], heads: tuple[str, ...] | None
+    options: dict[str, str], environment: dict[str, str], tree: Manifest | None, *, edits: bool
 ) -> tuple[str, str]:
-    """Return position and server's version of a clean database that is at these heads."""
+    """Return position and server's version of a clean database.
+
+    Args:
+        options: the call's.
+        environment: the process's.
+        tree: the database is at its heads, else there is no answer here.
+        edits: and every revision of it is what was applied.
+    """
     library = libpq.load()
     given = libpq.parameters(library, _conninfo(environment))
     if not given.get("dbname"):
@@ -148,17 +193,23 @@ def _ask(
         schema = options.get("version-table-schema")
         if schema is None:
             schema = session.row(_SCHEMA.format(table=table))[0]
-        position, is_open = session.row(
-            _STATE.format(
-                versions=f"{_quoted(schema)}.{_quoted(table)}",
-                history=f"{_quoted(schema)}.{_quoted(f'{table}_history')}",
-            )
+        history = f"{_quoted(schema)}.{_quoted(f'{table}_history')}"
+        state = _STATE.format(versions=f"{_quoted(schema)}.{_quoted(table)}", history=history)
+        position, is_open, *applied = session.row(
+            state + (_APPLIED.format(history=history) if edits else "")
         )
         server = session.show_version()
     finally:
         session.close()
-    if is_open != "f" or position is None or (heads is not None and position != ",".join(heads)):
+    if is_open != "f" or position is None:
         raise QuickError
+    if tree is not None:
+        if position != ",".join(tree.heads):
+            raise QuickError
+        for one in (applied[0] or "").split("\n") if edits else ():
+            revision, _, checksum = one.partition(" ")
+            if tree.checksums.get(revision, checksum) != checksum:
+                raise QuickError
     return position, server
 
 

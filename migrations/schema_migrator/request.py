@@ -32,25 +32,42 @@ _LEAST_SECONDS = 20.0
 """A run with less time than this is left to the full path, which watches it."""
 
 
-def understand(
-    words: list[str], environment: dict[str, str]
-) -> tuple[str, str | None, dict[str, str]]:
+class Request:
+    """What a call asks for.
+
+    Attributes:
+        command: ``up``, ``goto``, ``exec`` or ``version``.
+        target: where the database shall be; None for ``version`` without ``--check``.
+        options: those with a value, name to text.
+        become: what the process becomes afterwards; empty: nothing.
+    """
+
+    def __init__(self, command: str, target: str | None, become: list[str]) -> None:
+        self.command = command
+        self.target = target
+        self.become = become
+        self.options: dict[str, str] = {}
+
+
+def understand(words: list[str], environment: dict[str, str]) -> Request:
     """Return what a call asks for.
 
     Args:
         words: the command line, without the program.
         environment: the process's environment.
 
-    Returns:
-        The command; its target, which is None for ``version`` without
-        ``--check``; and the options with a value, name to text.
-
     Raises:
         QuickError: something is not understood here, or may be wrong.
     """
+    become: list[str] = []
+    if words[:1] == ["exec"] and "--" in words:
+        end = words.index("--")
+        words, become = words[:end], words[end + 1 :]
+        if not become:
+            raise QuickError
     rest, switches, options = _sorted(words)
-    command, target = rest[0], _target(rest, switches)
-    if command == "version" and "on-database-ahead" in options:
+    request = Request(rest[0], _target(rest, switches, become), become)
+    if request.command == "version" and "on-database-ahead" in options:
         raise QuickError
     for variable, value in environment.items():
         if variable.startswith("MIGRATE_"):
@@ -58,7 +75,8 @@ def understand(
                 raise QuickError
             options.setdefault(_VARIABLES[variable], value)
     _check(options)
-    return command, target, options
+    request.options = options
+    return request
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
@@ -84,9 +102,12 @@ def _sorted(words: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
     return rest, switches, options
 
 
-def _target(rest: list[str], switches: list[str]) -> str | None:
+def _target(rest: list[str], switches: list[str], become: list[str]) -> str | None:
     command = rest[0]
-    if command == "up" and not switches:
+    if command == "exec":
+        if become and len(rest) == 1 and not switches:
+            return "head"
+    elif command == "up" and not switches:
         count = rest[1:]
         if not count or (len(count) == 1 and count[0].isdecimal() and count[0].isascii()):
             if count and int(count[0]) < 1:

@@ -1,4 +1,4 @@
-"""The heads of a tree, read from its source without running or importing any of it.
+"""A tree's heads and checksums, read from its source without running or importing any of it.
 
 For the manifest, which is made where neither Alembic nor the tree's own imports
 need to be: when a wheel is built. What can't be read for certain is refused, so
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from schema_migrator import sql_file
 from schema_migrator.errors import ConfigurationError
+from schema_migrator.manifest import Manifest
+from schema_migrator.tree import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +27,8 @@ _NOT_A_REVISION = re.compile(r"\.#|__init__")
 _GRAPH = ("revision", "down_revision")
 
 
-def heads(versions: Path) -> tuple[str, ...]:
-    """Return the ids of those revisions that no other one stands on, sorted.
+def read(versions: Path) -> Manifest:
+    """Return what the manifest of a directory of revisions has to say.
 
     Args:
         versions: the directory of the revisions.
@@ -36,12 +38,13 @@ def heads(versions: Path) -> tuple[str, ...]:
     """
     paths = sorted(path for path in versions.iterdir() if path.is_file())
     parents: dict[str, tuple[str, ...]] = {}
+    sources: dict[str, Path] = {}
     for path in paths:
         if path.suffix == ".py" and not _NOT_A_REVISION.match(path.name):
             revision, below = _place(path)
             if revision in parents:
                 raise ConfigurationError(f"{path.name}: another file is revision {revision} too")
-            parents[revision] = below
+            parents[revision], sources[revision] = below, path
     numbers = {int(one): one for one in parents if one.isdigit()}
     pairs = sql_file.pairs(paths)
     numbers |= {pair.number: pair.id for pair in pairs}
@@ -49,17 +52,18 @@ def heads(versions: Path) -> tuple[str, ...]:
     for pair in pairs:
         place = ordered.index(pair.number)
         parents[pair.id] = (numbers[ordered[place - 1]],) if place else ()
+        sources[pair.id] = pair.up
     below_another = {one for several in parents.values() for one in several}
     if unknown := below_another - parents.keys():
         raise ConfigurationError(f"revision {min(unknown)} is stood on, but not there")
     found = tuple(sorted(parents.keys() - below_another))
     if not found:
         raise ConfigurationError(f"there is no head in {versions}")
-    if odd := [one for one in found if not _ID.fullmatch(one)]:
+    if odd := [one for one in parents if not _ID.fullmatch(one)]:
         raise ConfigurationError(
             f'the id "{odd[0]}" holds more than letters, digits, dot, dash and underscore'
         )
-    return found
+    return Manifest(found, {one: checksum(path) for one, path in sorted(sources.items())})
 
 
 def _place(path: Path) -> tuple[str, tuple[str, ...]]:

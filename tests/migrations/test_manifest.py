@@ -28,16 +28,22 @@ def versions(revisions: Revisions) -> Path:
     revisions.add("0001", "pass")
     revisions.add("0002", "pass")
     folder = revisions.directory / "versions"
-    (folder / manifest.NAME).write_text(manifest.render(str(folder), ("0002",)))
+    (folder / manifest.NAME).write_text(manifest.render(str(folder), source_graph.read(folder)))
     return folder
 
 
+def heads(versions: Path) -> tuple[str, ...]:
+    found = manifest.read(str(versions))
+    assert found is not None
+    return found.heads
+
+
 def test_the_manifest_of_an_unchanged_tree_holds(versions: Path) -> None:
-    assert manifest.heads(str(versions)) == ("0002",)
+    assert heads(versions) == ("0002",)
     os.utime(versions / "0001_test.py", (1, 1))
     (versions / "__pycache__").mkdir()
     (versions / "__pycache__" / "0001_test.pyc").write_bytes(b"x")
-    assert manifest.heads(str(versions)) == ("0002",)
+    assert heads(versions) == ("0002",)
 
 
 def _change(name: str, change: Callable[[Path], object]) -> object:
@@ -78,14 +84,16 @@ def _replace(old: bytes, new: bytes) -> Callable[[Path], None]:
 )
 def test_every_change_is_noticed(versions: Path, change: Callable[[Path], object]) -> None:
     change(versions)
-    assert manifest.heads(str(versions)) is None
+    assert manifest.read(str(versions)) is None
 
 
-@pytest.mark.parametrize(("old", "new"), [("manifest 1", "manifest 2"), ("heads 0002", "heads")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("manifest 1", "manifest 2"), ("head 0002\n", ""), ("head 0002", "tail 0002")]
+)
 def test_a_manifest_that_is_not_understood_says_nothing(versions: Path, old: str, new: str) -> None:
     path = versions / manifest.NAME
     path.write_text(path.read_text().replace(old, new))
-    assert manifest.heads(str(versions)) is None
+    assert manifest.read(str(versions)) is None
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -114,13 +122,15 @@ def test_the_heads_read_from_the_source_are_those_of_the_loaded_tree(
     except ConfigurationError:
         return  # a graph that is broken has no manifest either
 
-    assert source_graph.heads(loaded.location.versions) == loaded.heads
+    found = source_graph.read(loaded.location.versions)
+    assert found.heads == loaded.heads
+    assert found.checksums == {one.id: one.checksum for one in loaded.all_revisions()}
 
 
 def test_a_line_of_sql_files_has_one_head(tmp_path: Path) -> None:
     for number in range(1, 12):
         (tmp_path / f"{number}_x.up.sql").write_text("SELECT 1;")
-    assert source_graph.heads(tmp_path) == trees.load(f"{tmp_path}/").heads == ("11",)
+    assert source_graph.read(tmp_path).heads == trees.load(f"{tmp_path}/").heads == ("11",)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,7 @@ def test_a_line_of_sql_files_has_one_head(tmp_path: Path) -> None:
 def test_what_is_not_plainly_written_gets_no_manifest(source: str, tmp_path: Path) -> None:
     (tmp_path / "0001_x.py").write_text(source)
     with pytest.raises(ConfigurationError):
-        source_graph.heads(tmp_path)
+        source_graph.read(tmp_path)
 
 
 def test_the_program_writes_it_and_says_so(revisions: Revisions) -> None:
@@ -155,7 +165,7 @@ def test_the_program_writes_it_and_says_so(revisions: Revisions) -> None:
     )
 
     assert ended.returncode == 0, ended.stderr
-    assert manifest.heads(str(revisions.directory / "versions")) == ("0001",)
+    assert heads(revisions.directory / "versions") == ("0001",)
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
     ended = subprocess.run([*command, "no_package"], capture_output=True, text=True, check=False)
     assert (ended.returncode, "Traceback" in ended.stderr) == (14, False)
@@ -176,7 +186,7 @@ def test_the_wheel_carries_a_manifest_that_holds(
 
     unpacked = tmp_path / "tenant_registry"
 
-    assert manifest.heads(str(unpacked / "versions")) == trees.load(f"{unpacked}/").heads
+    assert heads(unpacked / "versions") == trees.load(f"{unpacked}/").heads
 
 
 def test_a_checkout_has_none(pytestconfig: pytest.Config) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from schema_migrator import manifest, result
+from schema_migrator import manifest, result, source_graph
 from schema_migrator.history import Names
 from schema_migrator.launcher import render
 from tests.fix_migrator import Engine, Revisions
@@ -30,7 +30,17 @@ HEAVY = re.compile(
     r"\b(psycopg|sqlalchemy|alembic|argparse|json|importlib\.metadata|schema_migrator\.(cli|run|result))$",
     re.MULTILINE,
 )
-QUICK = ("up", "up 2", "goto head", "goto heads", "goto 0003", "version", "version --check")
+QUICK = (
+    "up",
+    "up 2",
+    "goto head",
+    "goto heads",
+    "goto 0003",
+    "exec -- echo hello",
+    "exec --lock-timeout 3s -- /bin/sh -c exit",
+    "version",
+    "version --check",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +106,9 @@ def tree(revisions: Revisions) -> Revisions:
     for number in ("0001", "0002", "0003"):
         revisions.add(number, f"op.execute('CREATE TABLE t{number} ()')", "pass")
     versions = revisions.directory / "versions"
-    (versions / manifest.NAME).write_text(manifest.render(str(versions), ("0003",)))
+    (versions / manifest.NAME).write_text(
+        manifest.render(str(versions), source_graph.read(versions))
+    )
     return revisions
 
 
@@ -176,7 +188,16 @@ def edited(database: Database, tree: Revisions) -> None:
     tree.add("0004", "pass")
 
 
-@pytest.mark.parametrize("command", ["up", "goto heads", "version", "version --check"])
+@state
+def edited_after_it_was_applied(database: Database, tree: Revisions) -> None:
+    """The manifest is of the tree as it is now."""
+    at_head(database, tree)
+    Engine(database, tree).execute(
+        "UPDATE alembic_version_history SET checksum = 'x' WHERE revision = '0002'"
+    )
+
+
+@pytest.mark.parametrize("command", ["up", "goto heads", "exec -- echo", "version --check"])
 @pytest.mark.parametrize("name", STATES)
 def test_both_paths_say_the_same(
     name: str,
@@ -198,7 +219,10 @@ def test_both_paths_say_the_same(
     quick, full = answers
 
     assert dataclasses.replace(quick, quick=False) == dataclasses.replace(full, quick=False)
-    assert not quick.quick or command == "version"
+    assert not quick.quick or (command, name) == (
+        "version --check",
+        "edited_after_it_was_applied",
+    )
 
 
 @pytest.mark.every_postgres
@@ -215,6 +239,29 @@ def test_at_head_nothing_is_loaded_and_the_answer_is_the_same(
     assert not full.quick
     assert quick == dataclasses.replace(full, quick=True)
     assert quick.code == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO alembic_version_history (run, direction, revision, from_position, ended_at, outcome,"  # noqa: ISC004 - one statement
+        " checksum, host, migrator) VALUES ('r', 'up', 'gone', '0', now(), 'applied', 'x', 'h', '0')",
+        "UPDATE alembic_version_history SET checksum = NULL",
+        "DELETE FROM alembic_version_history",
+        "UPDATE alembic_version_history SET checksum = 'x', direction = 'down' WHERE revision = '0002'",
+        "UPDATE alembic_version_history SET checksum = 'x', outcome = 'failed' WHERE revision = '0002'",
+    ],
+)
+def test_what_the_history_holds_besides_is_no_edit(
+    change: str, database: Database, tree: Revisions, tmp_path: Path
+) -> None:
+    at_head(database, tree)
+    Engine(database, tree).execute(change)
+
+    quick = ask("entry", "up", tmp_path, database, tree)
+
+    assert quick.quick
+    assert quick == dataclasses.replace(ask("cli", "up", tmp_path, database, tree), quick=True)
 
 
 def test_the_result_file_is_the_same_to_the_byte_but_for_the_time(
@@ -316,6 +363,11 @@ def test_options_that_are_understood_stay_quick(
         ("up", {"MIGRATE_TREE": "no_such_package"}),
         ("up", {"MIGRATE_ON_DATABASE_AHEAD": "perhaps"}),
         ("up --json", {}),
+        ("exec", {}),
+        ("exec --", {}),
+        ("exec -- no-such-command", {}),
+        ("exec -- /etc/passwd", {}),
+        ("exec up -- echo", {}),
         ("up --lock-timeout", {}),
         ("up --lock-timeout --tree", {}),
         ("up --no-such-option", {}),
