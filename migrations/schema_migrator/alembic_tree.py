@@ -16,14 +16,15 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
-from schema_migrator import sql_file
+from schema_migrator import naming, sql_file
 from schema_migrator.errors import ConfigurationError
-from schema_migrator.tree import Location, Revision, Step, Tree, missing_downgrade
+from schema_migrator.tree import Location, Revision, Step, Tree, checksum, missing_downgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from schema_migrator.history import Position
+    from schema_migrator.setup import Setup
     from schema_migrator.sql_file import SqlPair
 
 
@@ -73,12 +74,19 @@ class _Directory(ScriptDirectory):
     SQL or of Python; Python revisions name their parents themselves.
     """
 
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        super().__init__(
+            str(location.directory),
+            version_locations=[str(one) for one in (location.versions, *location.others)],
+            recursive_version_locations=location.recursive,
+        )
+
     def _load_revisions(self) -> Iterator[Script]:
         scripts = list(super()._load_revisions())
         yield from scripts
-        files = (path for folder in self._version_locations for path in Path(folder).iterdir())
         numbers = {int(one.revision): one.revision for one in scripts if one.revision.isdigit()}
-        pairs = sql_file.pairs(files)
+        pairs = sql_file.pairs(self.location.files())
         for pair in pairs:
             if pair.number in numbers:
                 raise ConfigurationError(
@@ -96,16 +104,16 @@ class AlembicTree(Tree):
 
     Args:
         location: where it is.
+        setup: what it needs.
 
     Raises:
         ConfigurationError: it does not import, or its graph is broken.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, setup: Setup) -> None:
         self.location = location
-        self._directory = _Directory(
-            str(location.directory), version_locations=[str(location.versions)]
-        )
+        self.setup = setup
+        self._directory = _Directory(location)
         name = location.name
         try:
             with warnings.catch_warnings():
@@ -124,6 +132,37 @@ class AlembicTree(Tree):
             ) from error
         if not self.heads:
             raise ConfigurationError(f'tree "{name}" has no revisions in {location.versions}')
+
+    @property
+    def context(self) -> str:
+        """What of the tree's settings changes what its revisions send, as a text; empty for nothing."""
+        setup = self.setup
+        named = {
+            "target-metadata": setup.target_metadata,
+            "prelude": setup.prelude,
+            "with-env": _digest_of_env(self.location) if setup.with_env else None,
+        }
+        return "; ".join(f"{name} {value}" for name, value in named.items() if value)
+
+    @property
+    def longest_id(self) -> int:
+        """The length of its longest revision id, in characters."""
+        known = self._directory.revision_map._revision_map  # noqa: SLF001 - quicker than a walk
+        return max(len(one.revision) for one in known.values() if one is not None)
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know before this tree's revisions run; None for nothing."""
+        setup = self.setup
+        if setup.with_env or setup.target_metadata is not None:
+            return None
+        if not naming.is_mentioned(self.location.directory / "env.py"):
+            return None
+        return (
+            "the tree's env.py gives Alembic a target_metadata, and none was given here: if that has a naming convention,"
+            " constraints and indexes will get other names; give --target-metadata module:attribute,"
+            " or none where there is no such convention"
+        )
 
     @property
     def alembic(self) -> ScriptDirectory:
@@ -236,6 +275,11 @@ def _is_resumable(script: Script, *, up: bool) -> bool:
     return declared in ("both", "up" if up else "down") or (up and declared is True)
 
 
+def _digest_of_env(location: Location) -> str:
+    path = location.directory / "env.py"
+    return checksum(path) if path.is_file() else ""
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300]
 
@@ -247,7 +291,7 @@ def _where(error: Exception, location: Location) -> str:
     trace, found = error.__traceback__, ""
     while trace is not None:
         path = Path(trace.tb_frame.f_code.co_filename)
-        if path.parent == location.versions:
+        if path.parent in location.folders:
             found = f" ({path.name}, line {trace.tb_lineno})"
         trace = trace.tb_next
     return found

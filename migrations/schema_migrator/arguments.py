@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "count", nargs="?", type=_count, metavar="N", help="how many revisions; all without it"
     )
-    _add(up, options.COMMON, options.MOVING, options.HOLDING, options.PLANNED)
+    _add(up, options.COMMON, options.TARGETING, options.MOVING, options.HOLDING, options.PLANNED)
 
     down = commands.add_parser("down", help="revert the last N revisions, or all")
     down.add_argument("count", nargs="?", type=_count, metavar="N", help="how many revisions")
@@ -171,7 +171,7 @@ def parser() -> argparse.ArgumentParser:
     wait.usage = f"{wait.format_usage().removeprefix('usage: ').rstrip()} [-- COMMAND ...]"
 
     execute = commands.add_parser("exec", help="up, then become COMMAND")
-    _add(execute, options.COMMON, options.MOVING)
+    _add(execute, options.COMMON, options.TARGETING, options.MOVING)
     execute.usage = f"{execute.format_usage().removeprefix('usage: ').rstrip()} -- COMMAND ..."
 
     check = commands.add_parser(
@@ -181,5 +181,5 @@ def parser() -> argparse.ArgumentParser:
 
     create = commands.add_parser("create", help="write the next numbered revision from a template")
     create.add_argument("name", metavar="NAME", help="a few words, as add_billing_address")
-    _add(create, [option for option in options.COMMON if option.name == "tree"], options.CREATING)
+    _add(create, options.TREE, options.CREATING)
     return top

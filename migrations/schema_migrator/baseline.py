@@ -72,7 +72,7 @@ def record(
         )
     precaution.refuse_lost_position(state)
     author = run.place.author
-    history.create_tables(connection, names, state, author)
+    run.create_tables(connection, names, state)
     with connection.transaction():
         connection.execute(history.write_position(names, position))
         history.record(

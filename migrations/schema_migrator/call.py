@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from schema_migrator.console import Console
     from schema_migrator.place import Place
     from schema_migrator.run import Run
+    from schema_migrator.setup import Setup
     from schema_migrator.terminal import Terminal
     from schema_migrator.tree import Tree
     from schema_migrator.url import DatabaseURL
@@ -35,7 +36,18 @@ def load(values: Mapping[str, Any]) -> Tree:
     """
     from schema_migrator import tree
 
-    return tree.load(values["tree"])
+    return tree.load(values["tree"], read_setup(values))
+
+
+def read_setup(values: Mapping[str, Any]) -> Setup:
+    """Return what the tree that the options name needs.
+
+    Raises:
+        ConfigurationError: there is no such tree, or its ``migrate.toml`` is wrong.
+    """
+    from schema_migrator import setup, tree
+
+    return setup.read(tree.locate(values["tree"]).directory, values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,8 +81,8 @@ class Call:
             settings=Settings(
                 lock_timeout=values["lock_timeout"], statement_timeout=values["statement_timeout"]
             ),
-            version_table=values["version_table"],
-            version_table_schema=values["version_table_schema"],
+            version_table=self.setup.version_table,
+            version_table_schema=self.setup.version_table_schema,
             author=Author(
                 run=values["run_id"] or uuid.uuid4().hex[:12],
                 host=values["pod"] or socket.gethostname(),
@@ -78,6 +90,11 @@ class Call:
                 migrator=own_version(),
             ),
         )
+
+    @functools.cached_property
+    def setup(self) -> Setup:
+        """What the tree needs."""
+        return read_setup(self.values)
 
     @functools.cached_property
     def tree(self) -> Tree:

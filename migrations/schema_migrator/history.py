@@ -254,13 +254,29 @@ class Author:
     migrator: str
 
 
+WIDTH: Final = 32
+"""Characters that a revision id may have in the version table as Alembic makes it."""
+
+
 def create_tables(
-    connection: psycopg.Connection[Any], names: Names, state: State, author: Author
+    connection: psycopg.Connection[Any],
+    names: Names,
+    state: State,
+    author: Author,
+    *,
+    width: int = WIDTH,
 ) -> None:
     """Create what is missing of the two tables, in one transaction.
 
     Where a position stood without a history table, a row ``adopted`` says so:
     from then on it is known that earlier interruptions can't be excluded.
+
+    Args:
+        connection: the working session.
+        names: where the tables are.
+        state: which of them are there.
+        author: who runs.
+        width: characters of the longest revision id.
 
     Raises:
         ConfigurationError: the role may not create tables there.
@@ -273,8 +289,12 @@ def create_tables(
         with connection.transaction():
             connection.execute(
                 sql.SQL(
-                    "CREATE TABLE IF NOT EXISTS {} (version_num VARCHAR(32) NOT NULL, CONSTRAINT {} PRIMARY KEY (version_num))"
-                ).format(names.versions, sql.Identifier(f"{names.version_table}_pkc"))
+                    "CREATE TABLE IF NOT EXISTS {} (version_num VARCHAR({}) NOT NULL, CONSTRAINT {} PRIMARY KEY (version_num))"
+                ).format(
+                    names.versions,
+                    sql.Literal(max(width, WIDTH)),
+                    sql.Identifier(f"{names.version_table}_pkc"),
+                )
             )
             if not state.has_history:
                 connection.execute(_CREATE_HISTORY.format(history=names.history))

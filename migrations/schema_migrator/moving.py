@@ -27,7 +27,7 @@ def check(call: Call) -> Answer:
 def _goal(call: Call) -> Goal:
     words, values = call.words, call.values
     goal = Goal(
-        target="head",
+        target=call.setup.target,
         accept_ahead=values["on_database_ahead"] == "accept",
         plan_id=values.get("plan_id"),
         strict=values["strict"],

@@ -61,6 +61,13 @@ def _text(text: str) -> str:
     return text
 
 
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(one.strip() for one in text.split(","))
+    if not all(names):
+        raise ValueError("is a list of names, separated by commas")
+    return names
+
+
 def _positive_duration(text: str) -> float:
     seconds = duration.parse(text)
     if seconds <= 0:
@@ -92,7 +99,7 @@ def _listen(text: str) -> tuple[str, int]:
     return address.strip("[]"), int(number)
 
 
-COMMON = (
+TREE = (
     Option(
         name="tree",
         parse=_text,
@@ -100,6 +107,45 @@ COMMON = (
         metavar="TREE",
         help="the revisions: package, package:path, or a directory (with a slash)",
     ),
+    Option(
+        name="version-locations",
+        parse=_names,
+        default=None,
+        metavar="PATH,…",
+        help="the directories of the revisions, relative to the tree; by default versions, or the tree itself",
+    ),
+    Option(
+        name="recursive-version-locations",
+        parse=_switch,
+        default=None,
+        metavar=None,
+        help="look for revisions in the directories below as well",
+    ),
+    Option(
+        name="target-metadata",
+        parse=_text,
+        default=None,
+        metavar="MODULE:ATTRIBUTE",
+        help="the metadata whose naming convention the revisions rely on; none: there is no such convention",
+    ),
+    Option(
+        name="prelude",
+        parse=_text,
+        default=None,
+        metavar="MODULE:FUNCTION",
+        help="called before the tree is loaded, for an application that must be set up first",
+    ),
+    Option(
+        name="with-env",
+        parse=_switch,
+        default=None,
+        metavar=None,
+        help="run the revisions inside the tree's own env.py",
+    ),
+)
+
+COMMON = (
+    *TREE,
     Option(
         name="timeout",
         parse=_positive_duration,
@@ -124,9 +170,9 @@ COMMON = (
     Option(
         name="version-table",
         parse=_text,
-        default="alembic_version",
+        default=None,
         metavar="NAME",
-        help="the table that holds the position",
+        help="the table that holds the position; by default alembic_version",
     ),
     Option(
         name="version-table-schema",
@@ -165,6 +211,16 @@ COMMON = (
         default=False,
         metavar=None,
         help="report as JSON on standard output",
+    ),
+)
+
+TARGETING = (
+    Option(
+        name="target",
+        parse=_text,
+        default=None,
+        metavar="TARGET",
+        help="where to: head (the default), heads for a tree with several, a revision, or label@head",
     ),
 )
 
@@ -271,6 +327,7 @@ ALLOWING = (
 
 EVERY = (
     *COMMON,
+    *TARGETING,
     *MOVING,
     *HOLDING,
     *ALLOWING,

@@ -39,7 +39,9 @@ class Place:
     def connect(self, *, timeout: float = database.CONNECT_TIMEOUT) -> Connection:
         """Return a new session."""
         name = f"migrate/{self.author.run}/{self.author.host}"
-        return database.connect(self.url, self.settings, name, timeout=timeout)
+        connection = database.connect(self.url, self.settings, name, timeout=timeout)
+        connection.binds_in_client = self.url.binds_in_client
+        return connection
 
     def names(self, connection: Connection) -> Names:
         """Return where the bookkeeping is."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from schema_migrator import chronicle, golang_migrate
-from schema_migrator.errors import RefusedError
+from schema_migrator import chronicle, golang_migrate, history
+from schema_migrator.errors import ConfigurationError, RefusedError
 from schema_migrator.result import Refusal
 
 if TYPE_CHECKING:
@@ -45,6 +45,37 @@ def refuse_unadopted(connection: psycopg.Connection[Any], state: State) -> None:
             Refusal.ADOPTION_NEEDED,
             f"golang-migrate has brought this database to {found.version}, and its position was not taken over yet:"
             " run migrate adopt first",
+        )
+
+
+def refuse_narrow(
+    connection: psycopg.Connection[Any], names: Names, state: State, longest: int
+) -> None:
+    """Refuse a version table that does not take the tree's longest revision id.
+
+    Alembic makes it for 32 characters and finds out when it is too late.
+
+    Args:
+        connection: any session.
+        names: where the version table is.
+        state: whether it is there.
+        longest: the length of that id, in characters.
+
+    Raises:
+        ConfigurationError: it is too narrow.
+    """
+    if longest <= history.WIDTH or not state.has_versions:
+        return
+    row = connection.execute(
+        "SELECT atttypmod - 4 FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass(%s)"
+        " AND attname = 'version_num' AND atttypmod > 0",
+        [names.versions.as_string(connection)],
+    ).fetchone()
+    if row is not None and row[0] < longest:
+        table = names.versions.as_string(connection)
+        raise ConfigurationError(
+            f"the tree has a revision id of {longest} characters, and {table} takes {row[0]}: widen it by"
+            f" ALTER TABLE {table} ALTER COLUMN version_num TYPE varchar({longest})"
         )
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
 from alembic.util import load_python_file
 from psycopg.pq import ExecStatus
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from schema_migrator import database
+from schema_migrator import database, naming
+from schema_migrator.environment import EnvFile, Frame, configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from alembic.script import ScriptDirectory
-
+    from schema_migrator.history import Names
     from schema_migrator.marker import Marker
     from schema_migrator.session import Connection
-    from schema_migrator.tree import Step
+    from schema_migrator.tree import Step, Tree
 
 
 class PythonBody:
@@ -31,18 +30,42 @@ class PythonBody:
 
     Args:
         connection: the working session.
-        directory: Alembic's directory of the tree's scripts.
+        tree: the tree.
+        names: where the bookkeeping is.
+
+    Raises:
+        ConfigurationError: the metadata that the tree needs is not there.
     """
 
-    def __init__(self, connection: Connection, directory: ScriptDirectory) -> None:
+    def __init__(self, connection: Connection, tree: Tree, names: Names) -> None:
         self._connection = connection
-        self._directory = directory
+        self._tree = tree
+        self._directory = tree.alembic
+        self._names = names
+        self._config = configuration(tree.location, connection)
+        self._frame = Frame(
+            options={"target_metadata": naming.load_metadata(tree.setup.target_metadata)}
+        )
         self._engine = create_engine(
             "postgresql+psycopg://",
             creator=lambda: connection,
             poolclass=StaticPool,
             use_native_hstore=False,
         )
+
+    def around(self, work: Callable[[], None]) -> None:
+        """Do the work of all steps inside the tree's own ``env.py``.
+
+        Raises:
+            ConfigurationError: it failed, or can't be run this way.
+        """
+
+        def framed(frame: Frame) -> None:
+            self._frame = frame
+            work()
+
+        file = EnvFile(self._tree.location, self._directory, self._connection, self._names)
+        file.run(framed)
 
     def run(
         self,
@@ -67,21 +90,26 @@ class PythonBody:
         self._begin()
         # SQLAlchemy's own transaction is never ended: the commit that counts is
         # the engine's, and closing the connection finds nothing left to do.
-        with self._engine.connect() as connection:
-            environment = EnvironmentContext(Config(), self._directory)
-            context = MigrationContext(
-                connection.dialect,
-                connection,
-                {"script": self._directory, "transaction_per_migration": True},
-                environment,
-            )
+        frame = self._frame
+        with self._engine.connect() as plain:
+            connection = plain.execution_options(**frame.execution_options)
+            environment = EnvironmentContext(self._config, self._directory)
+            options = {
+                **frame.options,
+                "script": self._directory,
+                "transaction_per_migration": True,
+                "version_table": self._names.version_table,
+                "version_table_schema": self._names.schema,
+            }
+            context = MigrationContext(connection.dialect, connection, options, environment)
             environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
             # What SQLAlchemy asks on a first connection is behind it now.
             self._connection.begin_revision(marker, skip=skip)
             try:
                 with environment, Operations.context(context):
                     context.begin_transaction(_per_migration=True)
-                    function()
+                    function(**frame.arguments)
+                    self._tell_callbacks(context, step)
                 self._connection.ensure_marker()
             finally:
                 self._connection.end_revision()
@@ -103,10 +131,28 @@ class PythonBody:
             database.restore(connection)
             connection.autocommit = False
 
+    def _tell_callbacks(self, context: MigrationContext, step: Step) -> None:
+        """Call what ``env.py`` wants called after each step, in the step's transaction.
+
+        Alembic calls it after the version rows have moved; here they move last.
+        """
+        if not context.on_version_apply_callbacks:
+            return
+        script = self._directory.get_revision(step.revision)
+        move = RevisionStep(self._directory.revision_map, script, step.up)
+        for callback in context.on_version_apply_callbacks:
+            callback(
+                ctx=context,
+                step=move.info,
+                heads=set(step.after),
+                run_args=dict(self._frame.arguments),
+            )
+
     def _module(self, step: Step, *, fresh: bool) -> ModuleType:
         if fresh:
             return load_python_file(str(step.path.parent), step.path.name)
         script = self._directory.get_revision(step.revision)
         if script is None:
             raise LookupError(f"revision {step.revision} is gone from the tree")
-        return script.module
+        module: ModuleType = script.module
+        return module

@@ -54,7 +54,7 @@ def _force(run: Run, resolution: Resolution) -> tuple[Outcome, str]:
             f"--incident {resolution.incident} does not match: {open_incident}; nothing was changed",
         )
     author = run.place.author
-    history.create_tables(connection, names, state, author)
+    run.create_tables(connection, names, state)
     with connection.transaction():
         connection.execute(history.write_position(names, position))
         if row is not None:

@@ -31,7 +31,7 @@ from schema_migrator.result import Outcome, Result
 from schema_migrator.step import ConnectionLostError, Runner, dirty_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from schema_migrator.database import Holder
     from schema_migrator.history import Names, State
@@ -189,9 +189,15 @@ class Run:
         )
         self.progress.waiting_for_locks = False
 
+    def create_tables(self, connection: Connection, names: Names, state: State) -> None:
+        """Make what is missing of the bookkeeping's tables, wide enough for the tree's ids."""
+        longest = self.tree.longest_id
+        precaution.refuse_narrow(connection, names, state, longest)
+        history.create_tables(connection, names, state, self.place.author, width=longest)
+
     def _move_locked(self, connection: Connection, names: Names, goal: Goal) -> tuple[Outcome, str]:
         state, condition = self.look(connection, names)
-        history.create_tables(connection, names, state, self.place.author)
+        self.create_tables(connection, names, state)
         if state.position and not state.has_history:
             self.reporter.warn(
                 "the history table was missing and was made: an interrupted revision before this run can't be excluded"
@@ -230,15 +236,23 @@ class Run:
         )
         if interrupted is not None and found.steps and found.steps[0].revision != interrupted:
             skip = supersedes = None
-        for step in found.steps:
-            self._step(runner, step, skip=skip, supersedes=supersedes)
-            skip = supersedes = None
         if not found.steps:
             return (
                 Outcome.UP_TO_DATE,
                 f"nothing to do: the database is at {show_position(state.position)}",
             )
+        for warning in filter(None, (self.tree.warning, self.place.url.warning)):
+            self.reporter.warn(warning)
+        runner.around(lambda: self._walk(runner, found.steps, skip, supersedes))
         return Outcome.APPLIED, self._summary(found, goal)
+
+    def _walk(
+        self, runner: Runner, steps: Sequence[Step], skip: str | None, supersedes: int | None
+    ) -> None:
+        """Take the steps; what is known of an interrupted attempt concerns the first."""
+        for step in steps:
+            self._step(runner, step, skip=skip, supersedes=supersedes)
+            skip = supersedes = None
 
     def _summary(self, found: Route, goal: Goal) -> str:
         up = found.steps[0].up

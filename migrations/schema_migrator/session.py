@@ -81,6 +81,10 @@ class Connection(psycopg.Connection[Any]):
         settings: the command that sets the session's settings.
         stop_before: the number of the statement outside a transaction before
             which the run is stopped, to try out how it goes on; None: none.
+        binds_in_client: whether a revision's parameters are put into its
+            statements before they are sent, as psycopg2 does. There are old
+            revisions whose parameters the server can give no type.
+        is_lent: whether somebody else may call `close`, who does not own the session.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -96,6 +100,8 @@ class Connection(psycopg.Connection[Any]):
         self.lock_timeout = 0
         self.settings = b""
         self.stop_before: int | None = None
+        self.binds_in_client = False
+        self.is_lent = False
         self._settings_lost = False
         self._lock_timeout_lifted = False
         self._busy = False
@@ -114,11 +120,19 @@ class Connection(psycopg.Connection[Any]):
         self.inserted = self.committed = self.touched = False
         self.statements, self.current = 0, None
         self.phase = Phase.REVISION
+        if self.binds_in_client:
+            self.cursor_factory = ClientCursor
 
     def end_revision(self) -> None:
         """Take the connection back for the engine's own statements."""
         self.phase = Phase.BOOKKEEPING
+        self.cursor_factory = Cursor
         self._busy = False
+
+    def close(self) -> None:
+        """Close the session, unless it is only lent."""
+        if not self.is_lent:
+            super().close()
 
     def ensure_marker(self) -> None:
         """Insert the revision's row now if no statement did yet."""
@@ -296,6 +310,10 @@ class Cursor(psycopg.Cursor[Any]):
         if isinstance(connection, Connection):
             connection.before(statement)
         return super().copy(statement, *arguments, **options)
+
+
+class ClientCursor(Cursor, psycopg.ClientCursor[Any]):
+    """The same, with the parameters put into the statement before it is sent."""
 
 
 class ServerCursor(psycopg.ServerCursor[Any]):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from schema_migrator.history import Position
+    from schema_migrator.setup import Setup
 
 
 class SqlTree(Tree):
@@ -19,14 +20,16 @@ class SqlTree(Tree):
 
     Args:
         location: where it is.
+        setup: what it needs.
 
     Raises:
         ConfigurationError: the files' names don't make a tree.
     """
 
-    def __init__(self, location: Location) -> None:
+    def __init__(self, location: Location, setup: Setup) -> None:
         self.location = location
-        self._pairs = sql_file.pairs(location.versions.iterdir())
+        self.setup = setup
+        self._pairs = sql_file.pairs(location.files())
         if not self._pairs:
             raise ConfigurationError(
                 f'tree "{location.name}" has no revisions in {location.versions}'
@@ -34,6 +37,11 @@ class SqlTree(Tree):
         self._places = {pair.id: place for place, pair in enumerate(self._pairs)}
         self._numbers = {pair.number: pair.id for pair in self._pairs}
         self.heads: Position = (self._pairs[-1].id,)
+
+    @property
+    def longest_id(self) -> int:
+        """The length of its longest revision id, in characters."""
+        return max(map(len, self._places))
 
     def all_revisions(self) -> tuple[Revision, ...]:
         """Return every revision, the oldest first."""

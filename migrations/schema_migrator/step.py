@@ -108,11 +108,25 @@ class Runner:
         if step.is_sql:
             sql_body.run(connection, step, marker, skip=skip, complete=self._complete)
             return
+        self._python_body().run(step, marker, fresh=fresh, skip=skip, complete=self._complete)
+
+    def _python_body(self) -> PythonBody:
         if self._python is None:
             from schema_migrator.python_body import PythonBody
 
-            self._python = PythonBody(connection, self._tree.alembic)
-        self._python.run(step, marker, fresh=fresh, skip=skip, complete=self._complete)
+            self._python = PythonBody(self._connection, self._tree, self._names)
+        return self._python
+
+    def around(self, work: Callable[[], None]) -> None:
+        """Do the work of all steps, inside the tree's own ``env.py`` where that is wanted.
+
+        Raises:
+            ConfigurationError: ``env.py`` failed, or can't be run this way.
+        """
+        if self._tree.setup.with_env:
+            self._python_body().around(work)
+        else:
+            work()
 
     def _complete(self, marker: Marker) -> None:
         """Move the version rows, end the history row, commit, and read back what that left.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from schema_migrator.errors import ConfigurationError, RefusedError
 from schema_migrator.result import Refusal
+from schema_migrator.setup import Setup, run_prelude
 
 if TYPE_CHECKING:
     from schema_migrator.history import Position
@@ -28,12 +29,34 @@ class Location:
     Attributes:
         name: as the user gave it.
         directory: the tree's directory.
-        versions: the directory of its revisions.
+        versions: the directory of its revisions; of several the first.
+        others: the other ones.
+        recursive: whether the directories below them count too.
     """
 
     name: str
     directory: Path
     versions: Path
+    others: tuple[Path, ...] = ()
+    recursive: bool = False
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every directory of revisions, with those below where they count."""
+        given = (self.versions, *self.others)
+        if not self.recursive:
+            return given
+        below = (
+            sorted(one for one in folder.rglob("*") if one.is_dir() and one.name != "__pycache__")
+            for folder in given
+        )
+        return tuple(
+            one for folder, rest in zip(given, below, strict=True) for one in (folder, *rest)
+        )
+
+    def files(self) -> list[Path]:
+        """Return the files in all of them."""
+        return [path for folder in self.folders for path in folder.iterdir() if path.is_file()]
 
 
 def locate(name: str) -> Location:
@@ -137,10 +160,22 @@ class Tree(abc.ABC):
     Attributes:
         location: where it is.
         heads: its newest revisions, sorted.
+        setup: what it needs.
     """
 
     location: Location
     heads: Position
+    setup: Setup = Setup()
+
+    @property
+    def longest_id(self) -> int:
+        """The length of its longest revision id, in characters."""
+        return max(len(one.id) for one in self.all_revisions())
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know before this tree's revisions run; None for nothing."""
+        return None
 
     @property
     def head(self) -> str:
@@ -251,20 +286,51 @@ def missing_downgrade(revisions: list[str]) -> RefusedError:
     )
 
 
-def load(name: str) -> Tree:
+def load(name: str, setup: Setup | None = None) -> Tree:
     """Return the tree of that name.
+
+    Args:
+        name: as for `locate`.
+        setup: what it needs; None: nothing.
 
     Raises:
         ConfigurationError: there is none, it does not load, or its graph is broken.
     """
-    location = locate(name)
-    entries = [path for path in location.versions.iterdir() if path.is_file()]
+    setup = setup or Setup()
+    location = _with_versions(locate(name), setup)
+    if setup.with_env:
+        from schema_migrator import dialect
+
+        # Before any code of the application, which may make an engine when it is imported.
+        dialect.register()
+    if setup.prelude is not None:
+        run_prelude(setup.prelude)
+    entries = location.files()
     python = any(path.suffix == ".py" and not path.name.startswith(("_", ".")) for path in entries)
     sql = any(path.name.endswith((".up.sql", ".down.sql")) for path in entries)
     if sql and not python:
         from schema_migrator.sql_tree import SqlTree
 
-        return SqlTree(location)
+        return SqlTree(location, setup)
     from schema_migrator.alembic_tree import AlembicTree
 
-    return AlembicTree(location)
+    return AlembicTree(location, setup)
+
+
+def _with_versions(location: Location, setup: Setup) -> Location:
+    """Return a location with the directories of revisions that its setup names."""
+    versions: list[Path] = []
+    for one in setup.version_locations:
+        directory = location.directory / one if ":" not in one else locate(one).directory
+        if not directory.is_dir():
+            raise ConfigurationError(
+                f'tree "{location.name}": there is no directory {directory}, which --version-locations names'
+            )
+        versions.append(directory)
+    first, *others = versions or [location.versions]
+    return dataclasses.replace(
+        location,
+        versions=first,
+        others=tuple(others),
+        recursive=setup.recursive_version_locations,
+    )

@@ -18,6 +18,7 @@ _UNRESOLVED = {
     "${secrets.": "Orca left a secret unresolved in it: set the secret that the service's env names",
     "<no value>": "Infisical rendered a missing key into it: correct the secret's template or add the key",
 }
+_BINDING_IN_CLIENT = frozenset({"psycopg2", "psycopg2cffi"})
 _SECRET_KEYWORDS = ("password", "sslpassword")
 
 
@@ -28,10 +29,31 @@ class DatabaseURL:
     Attributes:
         parameters: keyword to value, the password among them.
         secrets: texts that must never leave the process.
+        driver: the driver that an SQLAlchemy URL names, in lower case; empty for none.
     """
 
     parameters: dict[str, str] = dataclasses.field(repr=False)
     secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    driver: str = ""
+
+    @property
+    def binds_in_client(self) -> bool:
+        """Whether parameters are put into the statement before it is sent, as the named driver does."""
+        return self.driver in _BINDING_IN_CLIENT
+
+    @property
+    def warning(self) -> str | None:
+        """What a person should know of the driver that runs the revisions; None for nothing."""
+        if not self.driver or self.driver.partition("_")[0] == "psycopg":
+            return None
+        return (
+            f"DATABASE_URL names the driver {self.driver}, but the guarantees hang on psycopg 3, which runs the revisions"
+            + (
+                ", binding parameters in the client as that one does"
+                if self.binds_in_client
+                else ""
+            )
+        )
 
     def redact(self, text: str) -> str:
         """Return the text with every secret of this URL replaced."""
@@ -60,7 +82,9 @@ def parse(value: str | None) -> DatabaseURL:
         raise ConfigurationError(
             "DATABASE_URL names no database; add its name after the last slash"
         )
-    return DatabaseURL(parameters, _secrets(value, parameters))
+    scheme = _SCHEME.match(value)
+    driver = (scheme["driver"] or "") if scheme is not None else ""
+    return DatabaseURL(parameters, _secrets(value, parameters), driver.lower())
 
 
 def _parameters(value: str) -> dict[str, str]:
