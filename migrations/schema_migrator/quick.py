@@ -121,9 +121,6 @@ def _versions(name: str) -> str:
     if os.path.exists(f"{directory}/migrate.toml"):  # noqa: PTH110 - see below
         # The tree says itself what it needs; that is for the full path.
         raise QuickError
-    if os.path.exists(f"{directory}/migrate.toml"):  # noqa: PTH110 - see below
-        # The tree says itself what it needs; that is for the full path.
-        raise QuickError
     versions = f"{directory}/versions"
     return versions if os.path.isdir(versions) else directory  # noqa: PTH112 - pathlib's import takes as long as the query
 
