@@ -27,6 +27,7 @@ from schema_migrator.run import Run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from schema_migrator.observer import Activity
     from schema_migrator.result import Result
     from schema_migrator.tree import Step
     from tests.postgres_server import Database
@@ -83,6 +84,7 @@ class Silent:
 
     def __init__(self) -> None:
         self.messages: list[str] = []
+        self.activities: list[Activity] = []
 
     def warn(self, message: str) -> None:
         self.messages.append(message)
@@ -95,6 +97,9 @@ class Silent:
 
     def ended(self, step: Step, _seconds: float) -> None:
         self.messages.append(f"ended {step.revision}")
+
+    def activity(self, activity: Activity) -> None:
+        self.activities.append(activity)
 
 
 @dataclasses.dataclass

@@ -78,6 +78,7 @@ class _Program:
         self._url: DatabaseURL | None = None
         self._file = ResultFile(None)
         self._json = False
+        self._console = Console(self._redact, terminal.look_at(sys.stderr, os.environ))
 
     def _redact(self, text: str) -> str:
         return text if self._url is None else self._url.redact(text)
@@ -143,7 +144,7 @@ class _Program:
                 words=parsed,
                 values=values,
                 url=self._url,
-                console=Console(self._redact),
+                console=self._console,
                 terminal=terminal.look_at(sys.stdout, os.environ),
             )
         )
@@ -182,6 +183,7 @@ class _Program:
     def _finish(self, answer: Answer) -> int:
         """Write and print an answer, and return its exit code."""
         report = answer.result
+        self._console.close()
         self._file.write(report)
         if self._json:
             document = answer.document

@@ -9,40 +9,96 @@ import threading
 from typing import TYPE_CHECKING
 
 from schema_migrator import result
+from schema_migrator.duration import show
 from schema_migrator.result import Outcome, Result
+from schema_migrator.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from schema_migrator.observer import Activity
     from schema_migrator.tree import Step
+
+PLAIN = Terminal()
+_CLEAR = "\r\x1b[K"
+"""Goes back to the beginning of a line, and empties it."""
 
 
 class Console:
-    """What a person at a terminal, or the reader of a log, is told meanwhile."""
+    """What a person at a terminal, or the reader of a log, is told meanwhile.
 
-    def __init__(self, redact: Callable[[str], str]) -> None:
+    On a terminal a line at the bottom says what takes long, and is written over.
+    In a log there is a line each time that something changes.
+
+    Args:
+        redact: takes secrets out of a text.
+        terminal: what standard error can show.
+    """
+
+    def __init__(self, redact: Callable[[str], str], terminal: Terminal = PLAIN) -> None:
         self._redact = redact
+        self._terminal = terminal
+        # The observer speaks from a thread of its own.
+        self._speaking = threading.RLock()
+        self._is_live_line_shown = False
+        self._step = ""
+        self._told: tuple[object, ...] = ()
 
-    def _say(self, text: str) -> None:
-        print(f"migrate: {self._redact(text)}", file=sys.stderr, flush=True)
+    def _say(self, text: str, colour: str = "") -> None:
+        line = f"migrate: {self._redact(text)}"
+        with self._speaking:
+            self._clear()
+            shown = self._terminal.paint(line, colour) if colour else line
+            print(shown, file=sys.stderr, flush=True)
+
+    def _clear(self) -> None:
+        if self._is_live_line_shown:
+            self._is_live_line_shown = False
+            print(_CLEAR, end="", file=sys.stderr, flush=True)
 
     def warn(self, message: str) -> None:
         """Say what a person should know, though the run goes on."""
-        self._say(f"warning: {message}")
+        self._say(f"warning: {message}", "yellow")
 
     def waiting(self, message: str) -> None:
         """Say whom or what the run waits for."""
-        self._say(message)
+        self._say(message, "yellow")
 
     def started(self, step: Step) -> None:
         """Say that a step begins."""
-        self._say(f"{step.revision} {step.direction}: {step.title}")
+        self._step, self._told = f"{step.revision} {step.direction}", ()
+        self._say(f"{self._step}: {step.title}")
 
     def ended(self, step: Step, seconds: float) -> None:
         """Say that a step was applied."""
-        from schema_migrator.duration import show
+        self._say(f"{step.revision} {step.direction}: done in {show(seconds)}", "green")
 
-        self._say(f"{step.revision} {step.direction}: done in {show(seconds)}")
+    def activity(self, activity: Activity) -> None:
+        """Say what takes long: on a terminal each time, in a log when it changes."""
+        doing = ""
+        if activity.phase is not None:
+            doing = activity.phase
+            doing += f", {activity.percent} %" if activity.percent is not None else ""
+        if activity.waits_for:
+            doing += f"{'; ' if doing else ''}waiting for {', '.join(activity.waits_for)}"
+        with self._speaking:
+            width = self._terminal.width
+            if width is not None:
+                text = f"{self._step}: {show(activity.seconds)} {doing or 'running'}: {activity.statement}"
+                line = f"migrate: {self._redact(text)}"[: width - 1]
+                print(f"{_CLEAR}{line}", end="", file=sys.stderr, flush=True)
+                self._is_live_line_shown = True
+                return
+            # A transaction's age changes all the time; who it is does not.
+            told = (activity.phase, *(one.partition(", ")[0] for one in activity.waits_for))
+            if doing and told != self._told:
+                self._told = told
+                self._say(f"{self._step}: {doing}")
+
+    def close(self) -> None:
+        """Take the live line away."""
+        with self._speaking:
+            self._clear()
 
 
 class ResultFile:

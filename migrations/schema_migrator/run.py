@@ -26,6 +26,7 @@ from schema_migrator.errors import (
     UnreachableError,
 )
 from schema_migrator.history import show_position
+from schema_migrator.observer import Observer
 from schema_migrator.place import observe, read_again
 from schema_migrator.result import Outcome, Result
 from schema_migrator.step import ConnectionLostError, Runner, dirty_message
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from schema_migrator.database import Holder
     from schema_migrator.history import Names, State
+    from schema_migrator.observer import Activity
     from schema_migrator.place import Place
     from schema_migrator.route import Condition, Goal, Route
     from schema_migrator.session import Connection
@@ -62,6 +64,9 @@ class Reporter(Protocol):
     def ended(self, step: Step, seconds: float) -> None:
         """A step was applied."""
 
+    def activity(self, activity: Activity) -> None:
+        """What a step that takes long does now; called from another thread."""
+
 
 class Run:
     """One run towards a goal, or one resolution.
@@ -83,6 +88,7 @@ class Run:
         self._names: Names | None = None
         self.progress = Progress()
         self._step_begun: Step | None = None
+        self._observer: Observer | None = None
 
     def move(self, goal: Goal) -> Result:
         """Move the database to a goal and return how that ended; raises nothing it knows."""
@@ -104,6 +110,8 @@ class Run:
         except psycopg.Error as error:
             return self._failed(self._unexpected(error))
         finally:
+            if self._observer is not None:
+                self._observer.close()
             if self.connection is not None:
                 self.connection.close()
 
@@ -222,6 +230,7 @@ class Run:
             found = dataclasses.replace(found, steps=steps, left=0)
         self.progress.route = found
         self._look_for_edits(connection, names, state, goal)
+        self._observer = Observer(self.place, names, self._observed)
         runner = Runner(
             connection,
             self.tree,
@@ -296,28 +305,31 @@ class Run:
             self._step_begun = step
             self.reporter.started(step)
             try:
-                runner.run(
-                    step,
-                    fresh=tries > 0,
-                    skip=skip,
-                    supersedes=supersedes,
-                    lock_wait=self.progress.lock_wait,
-                )
+                with self._watching():
+                    runner.run(
+                        step,
+                        fresh=tries > 0,
+                        skip=skip,
+                        supersedes=supersedes,
+                        lock_wait=self.progress.lock_wait,
+                    )
             except RevisionFailedError as error:
                 if not error.retryable:
                     raise
                 tries += 1
                 self.progress.waiting_for_locks = True
                 wait = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the tries, guards nothing
+                blocker = self.progress.blocked_by
                 if time.monotonic() + wait > self.deadline:
                     raise LockedError(
                         f"revision {step.revision} did not get its locks in {tries} tries ({error.sqlstate});"
-                        " the database is clean",
+                        f"{f' {blocker} held them;' if blocker else ''} the database is clean",
                         sqlstate=error.sqlstate,
                         blocked_by=self.progress.blocked_by,
                     ) from error
                 self.reporter.waiting(
-                    f"revision {step.revision} did not get a lock ({error.sqlstate}); try {tries + 1} in {wait:.1f}s"
+                    f"revision {step.revision} did not get a lock ({error.sqlstate});"
+                    f"{f' {blocker} held it;' if blocker else ''} try {tries + 1} in {wait:.1f}s"
                 )
                 time.sleep(wait)
                 self.progress.lock_wait += time.monotonic() - started
@@ -328,6 +340,15 @@ class Run:
         self._step_begun = None
         self.progress.applied.append(step.revision)
         self.reporter.ended(step, time.monotonic() - started)
+
+    def _watching(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._observer is None else self._observer.watching()
+
+    def _observed(self, activity: Activity) -> None:
+        """Take note of what the observer saw; called from its thread."""
+        if activity.waits_for:
+            self.progress.blocked_by = ", ".join(activity.waits_for)
+        self.reporter.activity(activity)
 
     # -- reporting -------------------------------------------------------
 
