@@ -75,6 +75,14 @@ format: $(INSTALLED) ## put the code into its form
 	@$(BIN)/ruff format --quiet
 	@$(BIN)/ruff check --fix --quiet
 
+# -- figures ---------------------------------------------------------------
+
+.PHONY: bench bench-migrator
+bench: bench-migrator ## everything that has a budget, beside what it is compared with
+
+bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembic (OPTIONS="--check --revisions 1,100")
+	@url="$(DATABASE)" && DATABASE_URL="$$url" $(LOCAL) $(BIN)/python -m local_benchmark migrator $(OPTIONS)
+
 # -- what is made from something else --------------------------------------
 
 .PHONY: generate requirements wheel

@@ -1,0 +1,131 @@
+"""The benchmark's parts: what is measured, what it is compared with, and what misses a budget."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local_benchmark import golang_migrate, trees
+from local_benchmark.errors import BenchmarkError
+from local_benchmark.measurement import Measurement, measure, median
+from local_benchmark.table import Row, render
+from schema_migrator import tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def row(
+    seconds: float,
+    *,
+    budget: float | None = None,
+    memory: int = 0,
+    reference: float | None = 1.0,
+) -> Row:
+    return Row(
+        work="up",
+        name="migrate",
+        taken=Measurement(seconds, 0.0, memory),
+        reference=None if reference is None else Measurement(reference, 0.0, 0),
+        budget=budget,
+        memory_budget=70 << 20,
+    )
+
+
+def test_a_budget_is_met_up_to_its_value_and_missed_beyond() -> None:
+    assert not row(0.8, budget=0.8).missed
+    assert row(0.81, budget=0.8).missed
+    assert row(0.1, budget=0.8, memory=(70 << 20) + 1).missed
+    assert not row(9.0).missed
+    assert not row(9.0, budget=0.8, reference=None).missed
+
+
+def test_the_table_names_what_is_missed() -> None:
+    text = render([row(0.5, budget=0.8), row(2.0, budget=0.8)])
+    assert text.count("\n") == 3
+    assert "0.50" in text
+    assert "met" in text.splitlines()[2]
+    assert "missed" in text.splitlines()[3]
+    assert len({len(line) for line in text.splitlines()}) == 1
+
+
+def test_a_median_is_of_each_figure_alone() -> None:
+    several = [Measurement(1, 9, 5), Measurement(2, 8, 4), Measurement(9, 1, 6)]
+    assert median(several) == Measurement(2, 8, 5)
+
+
+def test_a_program_is_measured_from_its_start_to_its_end() -> None:
+    code = "import time; held = bytearray(60_000_000); time.sleep(0.2)"
+
+    taken = measure([sys.executable, "-c", code], {})
+
+    assert 0.2 < taken.seconds < 20
+    assert taken.cpu < taken.seconds
+    assert 60_000_000 < taken.memory < 120_000_000
+
+
+def test_the_one_who_measures_adds_little_to_the_peak() -> None:
+    assert measure(["/bin/true"], {}).memory < 14 << 20
+
+
+def test_a_program_that_fails_is_no_figure() -> None:
+    with pytest.raises(BenchmarkError, match="failed: no"):
+        measure([sys.executable, "-c", "import sys; sys.exit('no')"], {})
+
+
+def test_both_kinds_of_tree_load(tmp_path: Path) -> None:
+    for write in (trees.write_sql, trees.write_python):
+        place = write(tmp_path / write.__name__, 12)
+        assert tree.load(f"{place}/").heads == ("0012",)
+
+
+def _with_compiler(folder: Path, script: str) -> dict[str, str]:
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "go").write_text(f"#!/bin/sh\n{script}\n")
+    (tools / "go").chmod(0o755)
+    return {"PATH": f"{tools}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+def test_the_reference_is_built_once_and_cached(tmp_path: Path) -> None:
+    script = (
+        f'echo built >> {tmp_path}/log; while [ "$1" != -o ]; do shift; done;'
+        ' printf "#!/bin/sh\\n" > "$2"; chmod 755 "$2"'
+    )
+    environment = _with_compiler(tmp_path, script)
+
+    found = [golang_migrate.locate(environment) for _ in range(2)]
+
+    assert found[0] == found[1] == golang_migrate.cache_folder(environment) / "migrate"
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_without_a_compiler_there_is_no_reference(tmp_path: Path) -> None:
+    environment = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    assert golang_migrate.locate(environment) is None
+
+
+def test_a_compiler_that_refuses_is_quoted(tmp_path: Path) -> None:
+    environment = _with_compiler(tmp_path, "echo 'no space left' >&2; exit 1")
+    with pytest.raises(BenchmarkError, match="no space left"):
+        golang_migrate.locate(environment)
+
+
+def test_the_reference_is_pinned() -> None:
+    assert golang_migrate.version().count(".") == 2
+    assert (golang_migrate.MODULE / "go.sum").is_file()
+
+
+def test_help_says_what_is_measured() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "local_benchmark", "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert "--check" in ended.stdout
