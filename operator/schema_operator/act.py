@@ -11,8 +11,8 @@ from schema_operator import errors, job, names, projection, resource
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from schema_operator import decision
     from schema_operator.api import Api
+    from schema_operator.world import Start, Wanted
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +28,8 @@ class Created:
 
 async def start(
     api: Api,
-    wanted: decision.Wanted,
-    begin: decision.Start,
+    wanted: Wanted,
+    begin: Start,
     start_allowance: dt.timedelta,
 ) -> Created:
     """Create the Job of an attempt.

@@ -7,20 +7,12 @@ so a restart at any point changes nothing, and a test needs no cluster.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from datetime import datetime, timedelta
 from typing import Final
 
-from schema_migrator.result import Outcome, Refusal
 from schema_operator import digest as digests
-from schema_operator import names, projection, resource
-from schema_operator.reason import (
-    READY,
-    RETRIED,
-    STALLED,
-    ConditionType,
-    Reason,
-)
+from schema_operator import meaning, projection, resource
+from schema_operator.reason import READY, RETRIED, STALLED, ConditionType, Reason
 from schema_operator.run import (
     GRACE,
     OVERTIME,
@@ -31,170 +23,10 @@ from schema_operator.run import (
     NotBegun,
     Run,
     Running,
-    State,
     Waiting,
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a person asks for, and what the status says so far.
-
-    Attributes:
-        key: the resource.
-        uid: its uid.
-        generation: its generation.
-        deleting: whether it is on its way out.
-        requested_at: the annotation that asks for another run, or the empty string.
-        spec: its spec, or what is wrong with it.
-        status: its status.
-    """
-
-    key: names.Key
-    uid: str
-    generation: int
-    deleting: bool
-    requested_at: str
-    spec: resource.Spec | str
-    status: resource.Status
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Blocker:
-    """Something that may still be at work on the database.
-
-    Attributes:
-        words: what it is, for a person.
-        own: whether it is only the end of this resource's own last run that is not seen yet.
-    """
-
-    words: str
-    own: bool = False
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """A new attempt begins.
-
-    Attributes:
-        job: the name of its Job.
-        digest: the digest of the run.
-        attempt: the number of the attempt.
-        failures: how many attempts of the series failed before.
-        series: when the series began.
-    """
-
-    job: str
-    digest: str
-    attempt: int
-    failures: int
-    series: datetime
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """The API server did not take the Job of an attempt, or did not say that it did.
-
-    Attributes:
-        generation: the resource's generation then.
-        start: the attempt. It is the one to try again, under the same name: the
-            Job may have been taken after all.
-        words: why, for a person.
-        until: when to try again; None: not before the spec changes.
-    """
-
-    generation: int
-    start: Start
-    words: str
-    until: datetime | None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """Everything that a decision may depend on.
-
-    Attributes:
-        now: the present moment.
-        wanted: the resource.
-        runs: its runs whose Jobs exist, newest first.
-        blocker: what else may be at work on its database, if anything.
-        queued: whether as many runs as are allowed are at work already.
-        rejection: the last Job that was not taken, if it was.
-    """
-
-    now: datetime
-    wanted: Wanted
-    runs: tuple[Run, ...] = ()
-    blocker: Blocker | None = None
-    queued: bool = False
-    rejection: Rejection | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the status shall say.
-
-    Attributes:
-        reason: the reason of its conditions.
-        digest: the digest of the run that it speaks of; None: of none.
-        words: what to say beyond what the reason says.
-        job: the name of the Job that it speaks of, or the empty string.
-        run: the run that it speaks of, once there is something to see of it.
-        attempt: the number of the attempt; None: as it is.
-        failures: how many attempts failed; None: as it is.
-        next_attempt: when the next attempt is due.
-    """
-
-    reason: Reason
-    digest: str | None = None
-    words: str = ""
-    job: str = ""
-    run: Run | None = None
-    attempt: int | None = None
-    failures: int | None = None
-    next_attempt: datetime | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """The status has answered already; at most the generation that it speaks of moves."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """A run is ended by deleting its Job.
-
-    Attributes:
-        job: the Job.
-    """
-
-    job: projection.JobView
-
-
-class Line(enum.Enum):
-    """What an attempt that is due waits for."""
-
-    DATABASE = "database"
-    TOTAL = "total"
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What comes next.
-
-    Attributes:
-        verdict: what the status shall say; None: the resource is on its way out.
-        action: what to do.
-        again: when to decide again if nothing happens until then.
-        line: where an attempt that is due waits for its turn.
-        surplus: Jobs to delete once the status that reports them stands.
-    """
-
-    verdict: Verdict | Keep | None
-    action: Start | Stop | None = None
-    again: datetime | None = None
-    line: Line | None = None
-    surplus: tuple[projection.JobView, ...] = ()
+from schema_operator.step import Keep, Line, Step, Stop, Verdict
+from schema_operator.world import Rejection, Start, Wanted, World
 
 
 def decide(world: World) -> Step:
@@ -354,7 +186,7 @@ def _reported(status: resource.Status, newest: Run) -> bool:
 
 def _after(world: World, spec: resource.Spec, run: Run) -> Step:
     """Return what follows from the newest run, which answers what is wanted now."""
-    reason, counts = _meaning(run.state)
+    reason, counts = meaning.of_state(run.state)
     job = run.job
     failures = job.failures + counts
     verdict = Verdict(
@@ -380,60 +212,6 @@ def _after(world: World, spec: resource.Spec, run: Run) -> Step:
     if spec.suspend or verdict.next_attempt is None or verdict.next_attempt <= world.now:
         return _start(world, spec, following, verdict)
     return Step(verdict=verdict, again=verdict.next_attempt)
-
-
-def _meaning(state: State) -> tuple[Reason, bool]:
-    """Return what a run's end means, and whether it counts against the limit of retries."""
-    match state:
-        case Ended(result=result):
-            if result.outcome is Outcome.REFUSED:
-                return _REFUSALS[result.refusal], False
-            return _OUTCOMES[result.outcome]
-        case Lost():
-            return Reason.VERIFYING, True
-        case NotBegun(hold=Hold.IMAGE):
-            return Reason.IMAGE_NOT_READY, False
-        case NotBegun():
-            return Reason.RETRYING, False
-        case Waiting() | Running():
-            raise AssertionError("the run has not ended")
-
-
-_OUTCOMES: Final[dict[Outcome, tuple[Reason, bool]]] = {
-    Outcome.APPLIED: (Reason.UP_TO_DATE, False),
-    Outcome.UP_TO_DATE: (Reason.UP_TO_DATE, False),
-    Outcome.AHEAD_ACCEPTED: (Reason.DATABASE_AHEAD_ACCEPTED, False),
-    Outcome.DIRTY: (Reason.DIRTY, False),
-    Outcome.FAILED: (Reason.RETRYING, True),
-    Outcome.TIMEOUT: (Reason.RETRYING, True),
-    Outcome.INTERRUPTED: (Reason.RETRYING, False),
-    Outcome.LOCKED: (Reason.LOCK_NOT_AVAILABLE, False),
-    Outcome.UNREACHABLE: (Reason.DATABASE_UNREACHABLE, False),
-    Outcome.INVALID: (Reason.CONFIGURATION_INVALID, False),
-    # These two are no answer to what was asked, so nothing is known of the database.
-    Outcome.STARTED: (Reason.VERIFYING, True),
-    Outcome.PLANNED: (Reason.VERIFYING, True),
-}
-"""What each outcome means; refused is told apart by its refusal."""
-
-_REFUSALS: Final[dict[Refusal | None, Reason]] = {
-    Refusal.DOWNGRADE_NOT_ALLOWED: Reason.DOWNGRADE_NOT_ALLOWED,
-    Refusal.DOWNGRADE_MISSING: Reason.DOWNGRADE_NOT_ALLOWED,
-    Refusal.TARGET_UNKNOWN: Reason.TARGET_UNKNOWN,
-    Refusal.TOO_FEW_APPLIED: Reason.TARGET_UNKNOWN,
-    Refusal.DATABASE_AHEAD: Reason.DATABASE_AHEAD,
-    Refusal.HISTORY_EDITED: Reason.HISTORY_EDITED,
-    Refusal.POSITION_LOST: Reason.HISTORY_EDITED,
-    # Nothing that the operator asks for is refused so; a newer migrator may say more.
-    Refusal.PLAN_OUTDATED: Reason.MIGRATION_FAILED,
-    Refusal.NOT_AT_HEAD: Reason.MIGRATION_FAILED,
-    Refusal.INCIDENT_MISMATCH: Reason.MIGRATION_FAILED,
-    Refusal.ALREADY_POSITIONED: Reason.MIGRATION_FAILED,
-    # Cured at the database, by a person who runs the migrator there once.
-    Refusal.ADOPTION_NEEDED: Reason.CONFIGURATION_INVALID,
-    Refusal.ADOPTION_DIRTY: Reason.CONFIGURATION_INVALID,
-    None: Reason.MIGRATION_FAILED,
-}
 
 
 def _next_attempt(retry: resource.Retry, run: Run, reason: Reason) -> datetime:

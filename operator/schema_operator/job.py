@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from schema_operator import decision, digest, duration, names, resource, run
+from schema_operator import digest, duration, names, resource, run
+
+if TYPE_CHECKING:
+    from schema_operator.world import Start, Wanted
 
 USER: Final = 65532
 """The user and group that a migrator runs as, whatever the image says."""
@@ -50,9 +53,9 @@ _RESULT_FILE: Final = "/dev/termination-log"
 
 
 def manifest(
-    wanted: decision.Wanted,
+    wanted: Wanted,
     spec: resource.Spec,
-    start: decision.Start,
+    start: Start,
     start_allowance: timedelta,
 ) -> dict[str, Any]:
     """Return the Job that carries out an attempt.
@@ -122,7 +125,7 @@ def manifest(
     }
 
 
-def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str, Any]:
+def _pod(spec: resource.Spec, start: Start, deadline: int) -> dict[str, Any]:
     pod: dict[str, Any] = {
         **spec.pod_template.dump(*_OF_POD),
         "restartPolicy": "Never",
@@ -148,7 +151,7 @@ def _pod(spec: resource.Spec, start: decision.Start, deadline: int) -> dict[str,
     return pod
 
 
-def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
+def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
     downgrade = ["--allow-downgrade"] if spec.allow_downgrade else []
     template = spec.pod_template.dump("resources", "env", "env_from", "volume_mounts")
     sources = {"envFrom": template["envFrom"]} if "envFrom" in template else {}
@@ -174,7 +177,7 @@ def _container(spec: resource.Spec, start: decision.Start) -> dict[str, Any]:
     }
 
 
-def _environment(spec: resource.Spec, start: decision.Start) -> list[dict[str, Any]]:
+def _environment(spec: resource.Spec, start: Start) -> list[dict[str, Any]]:
     secret = spec.database.url_secret_ref
     values = {
         "MIGRATE_TIMEOUT": duration.render(spec.timeout),

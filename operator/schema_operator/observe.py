@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from schema_operator import decision, digest, projection, resource, run
+from schema_operator import digest, projection, resource, run
+from schema_operator.world import Blocker, Rejection, Wanted, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from schema_operator.slots import Slots
 
 
-def wanted(view: projection.ResourceView) -> decision.Wanted:
+def wanted(view: projection.ResourceView) -> Wanted:
     """Return what a person asks for and what the status says.
 
     A status that can't be read is as good as none: the worst that follows is one
@@ -28,7 +29,7 @@ def wanted(view: projection.ResourceView) -> decision.Wanted:
         status = resource.Status.model_validate_json(view.status)
     except pydantic.ValidationError:
         status = resource.Status()
-    return decision.Wanted(
+    return Wanted(
         key=view.key,
         uid=view.uid,
         generation=view.generation,
@@ -62,9 +63,9 @@ def world(  # noqa: PLR0913 - what a world consists of
     view: projection.ResourceView,
     *,
     maximum_runs: int,
-    rejection: decision.Rejection | None,
+    rejection: Rejection | None,
     now: datetime,
-) -> decision.World:
+) -> World:
     """Return everything that a decision about a resource may depend on."""
     wish = wanted(view)
     runs = [
@@ -79,7 +80,7 @@ def world(  # noqa: PLR0913 - what a world consists of
         blocker = _blocker(
             cache.jobs_on(database), cache.pods_on(database), view, runs
         ) or _queue_blocker(slots, view.key, database)
-    return decision.World(
+    return World(
         now=now,
         wanted=wish,
         runs=tuple(runs),
@@ -116,17 +117,17 @@ def _blocker(
     pods: Sequence[projection.PodView],
     view: projection.ResourceView,
     runs: Sequence[run.Run],
-) -> decision.Blocker | None:
+) -> Blocker | None:
     """Return what may still be at work on the database, whoever owns it."""
     own = {one.job.name for one in runs if not one.under_way}
     for pod in pods:
         if pod.may_run:
-            return decision.Blocker(words=_pod_words(pod), own=False)
+            return Blocker(words=_pod_words(pod), own=False)
     for job in jobs:
         if job.finished is None:
             words = f"Job {job.name} of {job.owner or 'an unknown resource'} has not finished yet"
             mine = job.name in own and job.owner_uid == view.uid and not job.deleting
-            return decision.Blocker(words=words, own=mine)
+            return Blocker(words=words, own=mine)
     return None
 
 
@@ -138,8 +139,8 @@ def _pod_words(pod: projection.PodView) -> str:
     return words
 
 
-def _queue_blocker(slots: Slots, key: Key, database: str) -> decision.Blocker | None:
+def _queue_blocker(slots: Slots, key: Key, database: str) -> Blocker | None:
     ahead = slots.ahead(key, database)
     if ahead is None:
         return None
-    return decision.Blocker(words=f"{ahead.name} uses the same database and comes first")
+    return Blocker(words=f"{ahead.name} uses the same database and comes first")

@@ -19,6 +19,8 @@ from schema_operator import status as statuses
 from schema_operator.reason import ConditionType
 from schema_operator.run import POD_EXPECTED_WITHIN
 from schema_operator.slots import Slots
+from schema_operator.step import Line, Step, Stop
+from schema_operator.world import Rejection, Start, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +71,7 @@ class Reconciler:
         self._metrics = metrics
         self._clock = clock
         self._failures: dict[Key, int] = {}
-        self._rejections: dict[Key, decision.Rejection] = {}
+        self._rejections: dict[Key, Rejection] = {}
         self._unseen: dict[str, datetime] = {}
 
     async def work(self) -> None:
@@ -114,9 +116,9 @@ class Reconciler:
         before = json.loads(view.status)
         changed = status if status != before else None
         match step.action:
-            case decision.Start() as start:
+            case Start() as start:
                 await self._start(view, world.wanted, start, changed)
-            case decision.Stop(job=job):
+            case Stop(job=job):
                 await asyncio.gather(
                     self._write(view, world.wanted, changed), self._delete(key, (job,), stop=True)
                 )
@@ -135,22 +137,22 @@ class Reconciler:
             if first is not None:
                 self._queue.add(first)
 
-    def _line_up(self, wanted: decision.Wanted, step: decision.Step) -> None:
+    def _line_up(self, wanted: Wanted, step: Step) -> None:
         """Keep the lines of those who wait: before anything is awaited, so no two start at once."""
         if isinstance(wanted.spec, resource.Spec):
             database = observe.database_of(wanted.key, wanted.spec)
-            if isinstance(step.action, decision.Start):
+            if isinstance(step.action, Start):
                 self.slots.reserve(database, wanted.key)
                 return
             if step.line is not None:
-                queued = step.line is decision.Line.TOTAL
+                queued = step.line is Line.TOTAL
                 self.slots.wait(wanted.key, database, queued=queued)
                 return
         left = self.slots.leave(wanted.key)
         if left is not None:
             self.wake(left)
 
-    def _rejection(self, key: Key) -> decision.Rejection | None:
+    def _rejection(self, key: Key) -> Rejection | None:
         """Return the last Job that was not taken; one that was seen since, has been taken."""
         rejection = self._rejections.get(key)
         if rejection is None or self._cache.jobs.get((key.namespace, rejection.start.job)) is None:
@@ -171,8 +173,8 @@ class Reconciler:
     async def _start(
         self,
         view: ResourceView,
-        wanted: decision.Wanted,
-        start: decision.Start,
+        wanted: Wanted,
+        start: Start,
         status: dict[str, Any] | None,
     ) -> None:
         """Create the Job and write the first status, neither waiting for the other."""
@@ -187,7 +189,7 @@ class Reconciler:
         else:
             self._queue.add_after(wanted.key, POD_EXPECTED_WITHIN.total_seconds())
 
-    async def _create(self, wanted: decision.Wanted, start: decision.Start) -> None:
+    async def _create(self, wanted: Wanted, start: Start) -> None:
         key = wanted.key
         self._rejections.pop(key, None)
         try:
@@ -206,7 +208,7 @@ class Reconciler:
             extra={"key": str(key), "job": start.job, "attempt": start.attempt},
         )
 
-    def _adopt(self, wanted: decision.Wanted, start: decision.Start) -> None:
+    def _adopt(self, wanted: Wanted, start: Start) -> None:
         """Wait for a Job that exists already to be seen; one that never is, is not ours."""
         if self._cache.jobs.get((wanted.key.namespace, start.job)) is not None:
             self._queue.add(wanted.key)
@@ -223,9 +225,7 @@ class Reconciler:
         )
         self._note(wanted, start, words, None)
 
-    def _reject(
-        self, wanted: decision.Wanted, start: decision.Start, error: errors.ApiError
-    ) -> None:
+    def _reject(self, wanted: Wanted, start: Start, error: errors.ApiError) -> None:
         log.warning(
             "the Job was not taken",
             extra={"key": str(wanted.key), "job": start.job, "error": str(error)},
@@ -244,13 +244,13 @@ class Reconciler:
 
     def _note(
         self,
-        wanted: decision.Wanted,
-        start: decision.Start,
+        wanted: Wanted,
+        start: Start,
         words: str,
         wait: timedelta | None,
     ) -> None:
         """Remember that a Job was not taken, for the next decision to say."""
-        self._rejections[wanted.key] = decision.Rejection(
+        self._rejections[wanted.key] = Rejection(
             generation=wanted.generation,
             start=start,
             words=words,
@@ -261,7 +261,7 @@ class Reconciler:
     # Writing
 
     async def _write(
-        self, view: ResourceView, wanted: decision.Wanted, status: dict[str, Any] | None
+        self, view: ResourceView, wanted: Wanted, status: dict[str, Any] | None
     ) -> bool:
         """Write a status, if there is one to write, and return whether the right one stands."""
         if status is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from schema_operator import decision, resource
+from schema_operator import resource
 from schema_operator import run as runs
 from schema_operator.reason import (
     READY,
@@ -18,11 +18,13 @@ from schema_operator.reason import (
     ConditionType,
     Reason,
 )
+from schema_operator.step import Keep, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schema_operator.model import Model
+    from schema_operator.world import Wanted
 
 MESSAGE_LENGTH: Final = 1024
 """The most characters of a condition's message."""
@@ -32,9 +34,9 @@ _LIMITS: Final = {"message": 1024, "from": 512, "to": 512, "blockedBy": 512}
 
 
 def compose(
-    wanted: decision.Wanted,
+    wanted: Wanted,
     observed: Sequence[runs.Run],
-    verdict: decision.Verdict | decision.Keep,
+    verdict: Verdict | Keep,
     now: datetime,
 ) -> dict[str, Any]:
     """Return the whole status that follows from a verdict.
@@ -55,7 +57,7 @@ def compose(
     history = status.get("history", [])[:limit]
     status["history"] = history
     status["observedGeneration"] = wanted.generation
-    if isinstance(verdict, decision.Keep):
+    if isinstance(verdict, Keep):
         status["conditions"] = _kept(wanted, status)
     else:
         _state(status, verdict)
@@ -68,7 +70,7 @@ def _dump(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _state(status: dict[str, Any], verdict: decision.Verdict) -> None:
+def _state(status: dict[str, Any], verdict: Verdict) -> None:
     """Put what the verdict says of the attempt into a status."""
     if verdict.digest is not None:
         status["observedDigest"] = verdict.digest
@@ -168,7 +170,7 @@ def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict
 # Conditions
 
 
-def _kept(wanted: decision.Wanted, status: dict[str, Any]) -> list[dict[str, Any]]:
+def _kept(wanted: Wanted, status: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the conditions of an answer that stands, and none that somebody has put beside it."""
     ready = wanted.status.condition(ConditionType.READY)
     kinds = {str(kind) for kind, _ in _kinds(Reason(ready.reason))} if ready is not None else set()
@@ -190,8 +192,8 @@ def _kinds(reason: Reason) -> list[tuple[ConditionType, str]]:
 
 
 def _conditions(
-    wanted: decision.Wanted,
-    verdict: decision.Verdict,
+    wanted: Wanted,
+    verdict: Verdict,
     status: dict[str, Any],
     now: datetime,
 ) -> list[dict[str, Any]]:
@@ -217,7 +219,7 @@ def _conditions(
     return conditions
 
 
-def _message(wanted: decision.Wanted, verdict: decision.Verdict, status: dict[str, Any]) -> str:
+def _message(wanted: Wanted, verdict: Verdict, status: dict[str, Any]) -> str:
     """Return the message of a verdict; the old one where only a repetition was seen."""
     run = verdict.run
     before = wanted.status.condition(ConditionType.READY)
@@ -233,7 +235,7 @@ def _message(wanted: decision.Wanted, verdict: decision.Verdict, status: dict[st
     return _short(text(verdict, status), MESSAGE_LENGTH)
 
 
-def text(verdict: decision.Verdict, status: dict[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912 - one row a reason
+def text(verdict: Verdict, status: dict[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912 - one row a reason
     """Return what a verdict says to a person.
 
     Args:
@@ -308,7 +310,7 @@ def text(verdict: decision.Verdict, status: dict[str, Any]) -> str:  # noqa: C90
             return f"The spec can't be carried out; change it. {said}"
 
 
-def _said(verdict: decision.Verdict) -> str:
+def _said(verdict: Verdict) -> str:
     """Return what the run, or else the verdict, says, as a sentence."""
     words = verdict.words
     if verdict.run is not None:
@@ -325,7 +327,7 @@ def _said(verdict: decision.Verdict) -> str:
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
-def _ending(verdict: decision.Verdict) -> str:
+def _ending(verdict: Verdict) -> str:
     """Return how a run ended, as the predicate of a sentence."""
     state = verdict.run.state if verdict.run is not None else None
     match state:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from schema_migrator.result import Outcome, Refusal
-from schema_operator import decision, digest
+from schema_operator import digest
 from schema_operator import run as runs
-from schema_operator.decision import Blocker, Keep, Rejection, Start, Stop, World, decide
+from schema_operator.decision import decide
 from schema_operator.reason import (
     READY,
     RECONCILING,
@@ -20,6 +20,8 @@ from schema_operator.reason import (
     Reason,
 )
 from schema_operator.run import Hold
+from schema_operator.step import Keep, Step, Stop, Verdict
+from schema_operator.world import Blocker, Rejection, Start, World
 from tests.operator.worlds import (
     KEY,
     NOW,
@@ -146,7 +148,7 @@ def row(name: str, *values: Any) -> Any:
 def test_an_attempt_starts(given: World, reason: Reason, attempt: int) -> None:
     step = decide(given)
     assert isinstance(step.action, Start)
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert step.verdict.reason is reason
     assert step.action.attempt == step.verdict.attempt == attempt
     assert step.action.job == step.verdict.job
@@ -313,7 +315,7 @@ def test_an_attempt_starts(given: World, reason: Reason, attempt: int) -> None:
 )
 def test_nothing_starts_and_the_status_says_why(given: World, reason: Reason) -> None:
     step = decide(given)
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert (step.verdict.reason, step.action) == (reason, None)
 
 
@@ -331,7 +333,7 @@ def test_nothing_starts_and_the_status_says_why(given: World, reason: Reason) ->
 )
 def test_a_refusal_is_told_apart_by_its_word(refusal: Refusal | None, reason: Reason) -> None:
     step = decide(world(ended(Outcome.REFUSED, refusal=refusal, ago=LONG)))
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert (step.verdict.reason, step.action, step.again) == (reason, None, None)
 
 
@@ -428,7 +430,7 @@ def test_a_job_that_may_have_been_taken_is_asked_for_again_by_the_same_name(
 
 
 def test_a_resource_under_deletion_is_left_alone() -> None:
-    assert decide(world(wants=wanted(deleting=True))) == decision.Step(verdict=None)
+    assert decide(world(wants=wanted(deleting=True))) == Step(verdict=None)
 
 
 # Deadlines
@@ -459,7 +461,7 @@ def test_the_deadline_is_that_of_the_run_and_not_of_the_present_spec() -> None:
 def test_a_run_that_is_being_stopped_is_not_stopped_again() -> None:
     step = decide(world(running(LONG, deleting=True)))
     assert step.action is None
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert "delete the pod by force" in step.verdict.words
 
 
@@ -473,7 +475,7 @@ def test_what_may_pass_by_itself_is_not_said_at_once() -> None:
     held = waiting(Hold.SECRET)
     fresh = dataclasses.replace(held, state=runs.Waiting(hold=Hold.SECRET, notable=soon))
     step = decide(world(fresh))
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert (step.verdict.reason, step.again) == (Reason.MIGRATING, soon)
 
 
@@ -486,7 +488,7 @@ def test_a_run_that_is_held_is_replaced_when_the_spec_changes(hold: Hold) -> Non
 def test_a_run_that_is_about_to_start_is_not_replaced() -> None:
     step = decide(world(waiting(), wants=wanted(spec(image="other"), generation=2)))
     assert step.action is None
-    assert isinstance(step.verdict, decision.Verdict)
+    assert isinstance(step.verdict, Verdict)
     assert "of generation 1 is still under way" in step.verdict.words
 
 
@@ -585,7 +587,7 @@ def test_every_outcome_and_every_refusal_means_something() -> None:
     for outcome in Outcome:
         for refusal in (None, *Refusal) if outcome is Outcome.REFUSED else (None,):
             step = decide(world(ended(outcome, refusal=refusal)))
-            assert isinstance(step.verdict, decision.Verdict)
+            assert isinstance(step.verdict, Verdict)
 
 
 def test_every_reason_has_exactly_one_meaning() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from schema_operator import decision, job, names
+from schema_operator.world import Start
 from tests.operator.worlds import KEY, NOW, UID, digest_of, spec, wanted, world
 
 
@@ -16,7 +17,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
     chosen = spec(**changes)
     wish = wanted(chosen)
     action = decision.decide(world(wants=wish)).action
-    assert isinstance(action, decision.Start)
+    assert isinstance(action, Start)
     return job.manifest(wish, chosen, action, timedelta(hours=1))
 
 

@@ -15,6 +15,7 @@ from schema_operator import run as runs
 from schema_operator import status as statuses
 from schema_operator.reason import READY, RECONCILING, STALLED, Reason
 from schema_operator.run import Hold
+from schema_operator.world import Start, World
 from tests.operator.worlds import (
     NOW,
     OTHER_DIGEST,
@@ -33,13 +34,13 @@ from tests.operator.worlds import (
 SECRET = "hunter2"
 
 
-def composed(given: decision.World, now: Any = NOW) -> dict[str, Any]:
+def composed(given: World, now: Any = NOW) -> dict[str, Any]:
     verdict = decision.decide(given).verdict
     assert verdict is not None
     return statuses.compose(given.wanted, given.runs, verdict, now)
 
 
-def again(given: decision.World, said: dict[str, Any], **changes: Any) -> decision.World:
+def again(given: World, said: dict[str, Any], **changes: Any) -> World:
     """The same world with the status that was written for it."""
     read = resource.Status.model_validate(json.loads(json.dumps(said)))
     return dataclasses.replace(
@@ -76,7 +77,7 @@ WORLDS = {
 
 
 @pytest.mark.parametrize("given", WORLDS.values(), ids=WORLDS)
-def test_conditions_are_as_kstatus_reads_them(given: decision.World) -> None:
+def test_conditions_are_as_kstatus_reads_them(given: World) -> None:
     said = composed(given)
     kinds = [one["type"] for one in said["conditions"]]
     assert kinds[0] == "Ready"
@@ -97,7 +98,7 @@ def test_conditions_are_as_kstatus_reads_them(given: decision.World) -> None:
 
 
 @pytest.mark.parametrize("given", WORLDS.values(), ids=WORLDS)
-def test_what_is_written_is_a_status_that_reads_back_the_same(given: decision.World) -> None:
+def test_what_is_written_is_a_status_that_reads_back_the_same(given: World) -> None:
     said = composed(given)
     read = resource.Status.model_validate(said)
     assert read.model_dump(mode="json", by_alias=True, exclude_none=True) | {
@@ -111,13 +112,13 @@ AT_REST = {name: given for name, given in WORLDS.items() if name != "starting"}
 
 
 @pytest.mark.parametrize("given", AT_REST.values(), ids=AT_REST)
-def test_a_restart_in_the_same_world_writes_nothing(given: decision.World) -> None:
+def test_a_restart_in_the_same_world_writes_nothing(given: World) -> None:
     said = composed(given)
     assert composed(again(given, said), NOW + timedelta(hours=3)) == said
 
 
 @pytest.mark.parametrize("given", WORLDS.values(), ids=WORLDS)
-def test_messages_are_one_line_that_ends_as_a_sentence(given: decision.World) -> None:
+def test_messages_are_one_line_that_ends_as_a_sentence(given: World) -> None:
     message = composed(given)["conditions"][0]["message"]
     assert message
     assert "\n" not in message
@@ -135,7 +136,7 @@ def test_the_first_status_and_the_running_one_are_the_same() -> None:
     """So nothing is written between the start and the end of a run."""
     first = composed(world())
     action = decision.decide(world()).action
-    assert isinstance(action, decision.Start)
+    assert isinstance(action, Start)
     for seen in (waiting(), waiting(pod=""), running()):
         assert composed(again(world(seen), first), NOW + timedelta(seconds=9)) == first
 

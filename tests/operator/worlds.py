@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schema_migrator.result import Outcome, Refusal, Result
-from schema_operator import decision, digest, names, projection, resource
+from schema_operator import digest, names, projection, resource
 from schema_operator import run as runs
 from schema_operator.reason import STALLED
+from schema_operator.world import Wanted, World
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "7d0a3c1e-0000-4000-8000-000000000001"
@@ -65,8 +66,8 @@ def wanted(
     requested_at: str = "",
     *,
     deleting: bool = False,
-) -> decision.Wanted:
-    return decision.Wanted(
+) -> Wanted:
+    return Wanted(
         key=KEY,
         uid=UID,
         generation=generation,
@@ -145,7 +146,5 @@ def not_begun(
     )
 
 
-def world(
-    *observed: runs.Run, wants: decision.Wanted | None = None, **changes: Any
-) -> decision.World:
-    return decision.World(now=NOW, wanted=wants or wanted(), runs=observed, **changes)
+def world(*observed: runs.Run, wants: Wanted | None = None, **changes: Any) -> World:
+    return World(now=NOW, wanted=wants or wanted(), runs=observed, **changes)
