@@ -198,7 +198,7 @@ def read_state(connection: psycopg.Connection[Any], names: Names) -> State:
     if not has_history:
         found = connection.execute(sql.SQL("SELECT {}").format(versions)).fetchone()
         return State(
-            position=tuple(found[0]) if found else (),
+            position=tuple(sorted(found[0])) if found else (),
             has_versions=has_versions,
             has_history=False,
             in_recovery=in_recovery,
@@ -218,7 +218,7 @@ def read_state(connection: psycopg.Connection[Any], names: Names) -> State:
     if found is None:  # pragma: no cover - the query always gives one row
         raise AssertionError("the state query gave no row")
     return State(
-        position=tuple(found[0]),
+        position=tuple(sorted(found[0])),
         has_versions=has_versions,
         has_history=True,
         in_recovery=in_recovery,

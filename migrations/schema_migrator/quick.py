@@ -32,7 +32,7 @@ _STATE = (
     # Local to the transaction that a string of several statements is: behind a
     # pooler the next one on this session must not find them.
     "SET LOCAL lock_timeout = '500ms'; SET LOCAL statement_timeout = '5s';"
-    " SELECT (SELECT coalesce(pg_catalog.string_agg(version_num::text, ',' ORDER BY version_num::text), 'base')"
+    " SELECT (SELECT coalesce(pg_catalog.string_agg(version_num::text, ',' ORDER BY version_num::text COLLATE \"C\"), 'base')"
     " FROM {versions}), EXISTS (SELECT FROM {history} WHERE ended_at IS NULL)"
 )
 _APPLIED = (

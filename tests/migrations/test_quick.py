@@ -288,6 +288,30 @@ def test_a_longer_result_of_before_is_overwritten_whole(
     assert json.loads(file.read_text())["outcome"] == "up_to_date"
 
 
+def test_several_heads_are_in_order_whatever_the_column_collates_by(
+    database: Database, revisions: Revisions, tmp_path: Path
+) -> None:
+    for name in ("B1", "a2"):
+        revisions.add(name, "pass", parent=None)
+    versions = revisions.directory / "versions"
+    (versions / manifest.NAME).write_text(
+        manifest.render(str(versions), source_graph.read(versions))
+    )
+    assert Engine(database, revisions).goto("heads").to == "B1,a2"
+    if Engine(database, revisions).query("SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu'"):
+        # Not every build has a collation in which these are the other way round.
+        Engine(database, revisions).execute(
+            'ALTER TABLE alembic_version ALTER version_num TYPE varchar(32) COLLATE "en-x-icu"'
+        )
+
+    quick = ask("entry", "goto heads", tmp_path, database, revisions)
+
+    assert quick.out == "nothing to do: the database is at B1,a2\n"
+    assert quick.quick
+    full = ask("cli", "goto heads", tmp_path, database, revisions)
+    assert quick == dataclasses.replace(full, quick=True)
+
+
 def test_a_live_migrator_is_named_by_both(
     database: Database, tree: Revisions, tmp_path: Path
 ) -> None:
