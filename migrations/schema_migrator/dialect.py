@@ -1,9 +1,9 @@
-"""SQLAlchemy's dialect for a tree's own ``env.py``: whatever driver a URL names, psycopg speaks.
+"""SQLAlchemy's dialects of the migrator: psycopg speaks, whatever driver a URL names.
 
 What makes *dirty* provable hangs on psycopg's connection. So while a tree is
 run with its ``env.py``, psycopg2's, asyncpg's and every other name of a driver
-for PostgreSQL means this dialect in this process, and ``env.py`` needs no other
-URL than it has.
+for PostgreSQL means `Dialect` in this process, and ``env.py`` needs no other
+URL than it has. `UncastDialect` is for revisions that were written for psycopg2.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy.dialects import registry
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg, PGDialect_psycopg
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 _NAMES = ("", ".psycopg", ".psycopg_async", ".psycopg2", ".psycopg2cffi", ".asyncpg", ".pg8000")
+
+
+UNCAST = "postgresql+uncast://"
+"""The URL of an engine with `UncastDialect`."""
 
 
 def register() -> None:
@@ -57,3 +61,21 @@ class AsyncDialect(Dialect):
     def get_pool_class(cls, url: Any) -> Any:  # noqa: ARG003 - SQLAlchemy's signature
         """Return a pool that an asynchronous engine takes."""
         return AsyncAdaptedQueuePool
+
+
+class _UncastCompiler(PGCompiler_psycopg):
+    """Leaves parameters without the cast that says their type."""
+
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:  # noqa: ARG002 - SQLAlchemy's signature
+        """Return a parameter's place as it is."""
+        return sqltext
+
+
+class UncastDialect(PGDialect_psycopg):
+    """psycopg with parameters as psycopg2 sends them: as literals whose type the server chooses."""
+
+    supports_statement_cache = True
+    statement_compiler = _UncastCompiler
+
+
+registry.register("postgresql.uncast", __name__, "UncastDialect")

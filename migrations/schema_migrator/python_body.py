@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Any
 
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
@@ -12,7 +13,7 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from schema_migrator import database, naming
+from schema_migrator import database, dialect, naming
 from schema_migrator.environment import EnvFile, Frame, configuration
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ class PythonBody:
         self._frame = Frame(
             options={"target_metadata": naming.load_metadata(tree.setup.target_metadata)}
         )
+        self._memo: dict[Any, Any] = {}
+        """What Alembic remembers from one revision to the next: the enumerated types that it made."""
         self._engine = create_engine(
-            "postgresql+psycopg://",
+            dialect.UNCAST if connection.binds_in_client else "postgresql+psycopg://",
             creator=lambda: connection,
             poolclass=StaticPool,
             use_native_hstore=False,
@@ -102,6 +105,8 @@ class PythonBody:
                 "version_table_schema": self._names.schema,
             }
             context = MigrationContext(connection.dialect, connection, options, environment)
+            # Only of those that stayed: a revision that is rolled back takes its types with it.
+            context.impl.memo.update(copy.deepcopy(self._memo))
             environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
             # What SQLAlchemy asks on a first connection is behind it now.
             self._connection.begin_revision(marker, skip=skip)
@@ -114,6 +119,7 @@ class PythonBody:
             finally:
                 self._connection.end_revision()
             complete(marker)
+            self._memo = context.impl.memo
 
     def _begin(self) -> None:
         """Put the session in order and begin the revision's transaction, in one round trip.
