@@ -160,13 +160,13 @@ def parser() -> argparse.ArgumentParser:
     plan = commands.add_parser(
         "plan", help="show what a run would do: its SQL, locks and removals, and an id to approve"
     )
-    plan.add_argument("target", nargs="?", default="head", metavar="TARGET", help="as for goto")
+    plan.add_argument("target", nargs="?", metavar="TARGET", help="as for goto")
     _add(plan, options.COMMON)
 
     wait = commands.add_parser(
         "wait", help="wait until the database is at a target or past it, then become COMMAND"
     )
-    wait.add_argument("target", nargs="?", default="heads", metavar="TARGET", help="as for goto")
+    wait.add_argument("target", nargs="?", metavar="TARGET", help="as for goto")
     _add(wait, options.COMMON, options.WAITING)
     wait.usage = f"{wait.format_usage().removeprefix('usage: ').rstrip()} [-- COMMAND ...]"
 
@@ -182,4 +182,10 @@ def parser() -> argparse.ArgumentParser:
     create = commands.add_parser("create", help="write the next numbered revision from a template")
     create.add_argument("name", metavar="NAME", help="a few words, as add_billing_address")
     _add(create, options.TREE, options.CREATING)
+
+    completion = commands.add_parser("completion", help="print the completion script of a shell")
+    completion.add_argument(
+        "shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"
+    )
+    _add(completion)
     return top

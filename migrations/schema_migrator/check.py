@@ -118,16 +118,16 @@ def _static(tree: Tree) -> list[Finding]:
     findings = [
         Finding(
             revision=one.id,
-            problem=f"has an id of more than {_LONGEST_ID} characters, and alembic_version holds no more",
+            problem=f"has an id of more than {_LONGEST_ID} characters, which an alembic_version of Alembic's own does not hold",
         )
         for one in tree.all_revisions()
         if len(one.id) > _LONGEST_ID
     ]
-    if len(tree.heads) > 1:
+    if len(tree.heads) > 1 and tree.setup.target != "heads":
         findings.append(
             Finding(
                 revision="",
-                problem=f"the tree has several heads ({', '.join(tree.heads)}): merge them",
+                problem=f"the tree has several heads ({', '.join(tree.heads)}): merge them, or give it the target heads",
             )
         )
         return findings
@@ -226,7 +226,7 @@ class _Trial:
         run = _StoppingRun(self._place, self._tree, self._reporter, timeout=remaining)
         run.stop_before = stop_before
         way = Way.UP if up else Way.DOWN
-        found = run.move(Goal(target="head" if up else "base", way=way, count=count))
+        found = run.move(Goal(target="heads" if up else "base", way=way, count=count))
         if found.outcome in (Outcome.UNREACHABLE, Outcome.INVALID, Outcome.LOCKED):
             raise _NotTriedError(found)
         return None if found.outcome is Outcome.APPLIED else found.message

@@ -46,6 +46,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     if parsed.command is None:
         arguments.parser().print_help()
         sys.exit(2)
+    if parsed.command == "completion":
+        from schema_migrator import completion
+
+        print(completion.render(parsed.shell, arguments.parser()))
+        sys.exit(0)
     sys.exit(_Program(parsed).run())
 
 

@@ -37,7 +37,13 @@ def plan(call: Call) -> Answer:
     """Show what a run would do."""
     from schema_migrator import preview
 
-    return preview.preview(call.place, call.tree, call.words.target)
+    return preview.preview(call.place, call.tree, call.words.target or call.setup.target)
+
+
+def _target(call: Call) -> str:
+    """Return what is waited for: without a word all heads, be they one or several."""
+    target = call.words.target or call.setup.target
+    return "heads" if target == "head" else str(target)
 
 
 def wait(call: Call) -> Answer:
@@ -50,7 +56,7 @@ def wait(call: Call) -> Answer:
         call.tree,
         call.console,
         waiting.Wish(
-            target=call.words.target,
+            target=_target(call),
             timeout=values["timeout"],
             through_dirty=values["wait_dirty"],
             accept_ahead=values["on_database_ahead"] == "accept",

@@ -78,6 +78,10 @@ def render(tree: Tree, step: Step) -> Rendering:
     if step.is_sql:
         script = sql_file.read(step.path)
         return _seen(step, Faith.EXACT, script.text, in_transaction=not script.outside)
+    if tree.setup.with_env:
+        return Rendering(
+            step=step, faith=Faith.AT_RUN_TIME, reason="env.py configures it when it runs"
+        )
     source = step.path.read_text(encoding="utf-8", errors="replace")
     if "is_offline_mode" in source or "as_sql" in source:
         return Rendering(
@@ -125,6 +129,8 @@ def _offline(tree: Tree, step: Step) -> str:
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.dialects import postgresql
 
+    from schema_migrator import naming
+
     class Environment(EnvironmentContext):
         """An environment that can't be asked whether it is offline."""
 
@@ -136,7 +142,12 @@ def _offline(tree: Tree, step: Step) -> str:
     function = script.module.upgrade if step.up else script.module.downgrade
     output = io.StringIO()
     environment = Environment(Config(), directory)
-    options: dict[str, Any] = {"script": directory, "as_sql": True, "output_buffer": output}
+    options: dict[str, Any] = {
+        "script": directory,
+        "as_sql": True,
+        "output_buffer": output,
+        "target_metadata": naming.load_metadata(tree.setup.target_metadata),
+    }
     dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     context = MigrationContext(dialect, None, options, environment)
     environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set

@@ -14,6 +14,7 @@ from schema_migrator.errors import (
     ConfigurationError,
     DirtyError,
     RefusedError,
+    Stopped,
     UnreachableError,
 )
 from schema_migrator.history import show_position
@@ -52,7 +53,7 @@ class Wish:
 
 @dataclasses.dataclass(slots=True)
 class _Seen:
-    """The last look: a result so far, and what is missing, as a sentence."""
+    """One look: a result so far, and what is missing, as a sentence."""
 
     result: Result
     missing: str | None = None
@@ -74,37 +75,64 @@ def wait(place: Place, tree: Tree, reporter: Reporter, wish: Wish) -> Result:
         MigratorError: it is dirty, ahead and that was not accepted, or out of reach.
     """
     started = time.monotonic()
-    pause, told, reached = _FIRST_PAUSE, "", False
-    while True:
-        try:
-            seen = _look(place, tree, reporter, wish)
-            reached = True
-            missing = seen.missing
-        except UnreachableError as error:
-            seen, missing = None, error.message
-            failure = error
-        if seen is not None and missing is None:
-            return dataclasses.replace(seen.result, duration_seconds=time.monotonic() - started)
-        if missing and missing != told:
-            told = missing
-            reporter.waiting(missing)
-        wait_now = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the looks, guards nothing
-        if time.monotonic() + wait_now > started + wish.timeout:
-            if seen is None and not reached:
-                raise failure
-            return _overdue(seen, missing or "", time.monotonic() - started)
-        time.sleep(wait_now)
-        pause = min(pause * 1.5, _LONGEST_PAUSE)
-
-
-def _overdue(seen: _Seen | None, missing: str, seconds: float) -> Result:
-    found = Result(outcome=Outcome.TIMEOUT) if seen is None else seen.result
+    last = _Last()
+    try:
+        found = _until(place, tree, reporter, wish, last, deadline=started + wish.timeout)
+    except Stopped as stopped:
+        if stopped.outcome is not Outcome.TIMEOUT:
+            raise
+        # The run's alarm came while it looked, which can take long.
+        found = None
+    seconds = time.monotonic() - started
+    if found is not None:
+        return dataclasses.replace(found, duration_seconds=seconds)
+    if last.result is None and last.failure is not None:
+        raise last.failure
     return dataclasses.replace(
-        found,
+        last.result or Result(outcome=Outcome.TIMEOUT),
         outcome=Outcome.TIMEOUT,
-        message=f"the time is over: {missing}",
+        message=f"the time is over: {last.missing or 'the database did not answer yet'}",
         duration_seconds=seconds,
     )
+
+
+@dataclasses.dataclass(slots=True)
+class _Last:
+    """What the last look said.
+
+    Attributes:
+        result: of the last one that reached the database.
+        failure: of the last one, if it did not.
+        missing: what is waited for, as a sentence.
+    """
+
+    result: Result | None = None
+    failure: UnreachableError | None = None
+    missing: str = ""
+
+
+def _until(
+    place: Place, tree: Tree, reporter: Reporter, wish: Wish, last: _Last, *, deadline: float
+) -> Result | None:
+    """Look until there is an answer; None when the time is over first."""
+    pause = _FIRST_PAUSE
+    while True:
+        told = last.missing
+        try:
+            seen = _look(place, tree, reporter, wish)
+        except UnreachableError as error:
+            last.failure, last.missing = error, error.message
+        else:
+            if seen.missing is None:
+                return seen.result
+            last.result, last.failure, last.missing = seen.result, None, seen.missing
+        if last.missing != told:
+            reporter.waiting(last.missing)
+        now = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the looks, guards nothing
+        if time.monotonic() + now > deadline:
+            return None
+        time.sleep(now)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 
 def _look(place: Place, tree: Tree, reporter: Reporter, wish: Wish) -> _Seen:

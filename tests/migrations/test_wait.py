@@ -65,9 +65,9 @@ CASES: dict[str, tuple[Callable[[Engine], object], tuple[str, ...], int, str]] =
         "use a newer image",
     ),
     "an unknown target": (lambda engine: engine.up(), ("nope",), 15, 'no revision "nope"'),
-    "too late": (lambda engine: engine.up(1), ("--timeout", "1s"), 16, "waiting for 0002"),
+    "too late": (lambda engine: engine.up(1), ("--timeout", "3s"), 16, "waiting for 0002"),
     "dirty": (_break, (), 11, "migrate force REVISION --incident"),
-    "dirty and waited for": (_break, ("--wait-dirty", "--timeout", "1s"), 16, "is dirty"),
+    "dirty and waited for": (_break, ("--wait-dirty", "--timeout", "3s"), 16, "is dirty"),
     "a lost position": (
         lambda engine: (engine.up(), engine.execute("DELETE FROM alembic_version")),  # type: ignore[func-returns-value]
         (),
@@ -134,7 +134,7 @@ def test_those_who_wait_hold_no_connection(
 def test_waiting_outlasts_a_server_that_is_not_there_yet(two: Revisions, migrate: Command) -> None:
     nobody = "postgresql://someone:hunter2@127.0.0.1:1/app"
 
-    ended = migrate("wait", "--timeout", "1s", DATABASE_URL=nobody)
+    ended = migrate("wait", "--timeout", "3s", DATABASE_URL=nobody)
 
     assert ended.code == 13
     assert ended.err.splitlines()[0].startswith("migrate: no server answers")
