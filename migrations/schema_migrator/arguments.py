@@ -162,12 +162,15 @@ def parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("target", nargs="?", metavar="TARGET", help="as for goto")
     _add(plan, options.COMMON)
+    # MIGRATE_TARGET means the same to those who look as to those who move.
+    plan.set_defaults(options=(*options.COMMON, *options.TARGETING))
 
     wait = commands.add_parser(
         "wait", help="wait until the database is at a target or past it, then become COMMAND"
     )
     wait.add_argument("target", nargs="?", metavar="TARGET", help="as for goto")
     _add(wait, options.COMMON, options.WAITING)
+    wait.set_defaults(options=(*options.COMMON, *options.WAITING, *options.TARGETING))
     wait.usage = f"{wait.format_usage().removeprefix('usage: ').rstrip()} [-- COMMAND ...]"
 
     execute = commands.add_parser("exec", help="up, then become COMMAND")

@@ -37,13 +37,13 @@ def plan(call: Call) -> Answer:
     """Show what a run would do."""
     from schema_migrator import preview
 
-    return preview.preview(call.place, call.tree, call.words.target or call.setup.target)
+    return preview.preview(call.place, call.tree, call.setup.target)
 
 
 def _target(call: Call) -> str:
     """Return what is waited for: without a word all heads, be they one or several."""
-    target = call.words.target or call.setup.target
-    return "heads" if target == "head" else str(target)
+    target = call.setup.target
+    return "heads" if target == "head" else target
 
 
 def wait(call: Call) -> Answer:
