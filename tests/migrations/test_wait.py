@@ -134,7 +134,7 @@ def test_those_who_wait_hold_no_connection(
 def test_waiting_outlasts_a_server_that_is_not_there_yet(two: Revisions, migrate: Command) -> None:
     nobody = "postgresql://someone:hunter2@127.0.0.1:1/app"
 
-    ended = migrate("wait", "--timeout", "3s", DATABASE_URL=nobody)
+    ended = migrate("wait", "--timeout", "6s", DATABASE_URL=nobody)
 
     assert ended.code == 13
     assert ended.err.splitlines()[0].startswith("migrate: no server answers")
