@@ -187,16 +187,24 @@ class _Program:
 
     def _finish(self, answer: Answer) -> int:
         """Write and print an answer, and return its exit code."""
-        report = answer.result
         self._console.close()
-        self._file.write(report)
+        self._file.write(answer.result)
+        try:
+            self._print(answer)
+        except BrokenPipeError:
+            # The reader has seen enough. Python would say so again when it ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return answer.result.exit_code
+
+    def _print(self, answer: Answer) -> None:
+        report = answer.result
         if self._json:
             document = answer.document
             if document is None:
                 document = json.loads(result.encode(report))
             text = self._redact(json.dumps(document, ensure_ascii=False))
             print(text, file=_own_output(answer), flush=True)
-            return report.exit_code
+            return
         if answer.text is not None:
             print(self._redact(answer.text), flush=True)
         elif report.exit_code == 0:
@@ -207,7 +215,6 @@ class _Program:
             print(f"migrate: {self._redact(note)}", file=sys.stderr, flush=True)
         elif answer.note:
             print(f"migrate: {self._redact(answer.note)}", file=sys.stderr, flush=True)
-        return report.exit_code
 
     def _overdue(self, outcome: Outcome) -> int:
         """End a run whose main thread does not: what is true is read over a session of its own."""

@@ -25,6 +25,9 @@ _SHARE: Final = "SHARE"
 _SHARE_ROW: Final = "SHARE ROW EXCLUSIVE"
 _SHARE_UPDATE: Final = "SHARE UPDATE EXCLUSIVE"
 
+REWRITES: Final = " (may rewrite it)"
+"""What is added to a lock that may be held for as long as the table takes to be written anew."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Effect:
@@ -34,12 +37,14 @@ class Effect:
         locks: the locks that it takes on what is there already, as
             ``ACCESS EXCLUSIVE on one``.
         removes: what it removes, as ``table one``.
+        makes: the table that it makes, if it makes one.
         is_known: whether the text tells all of it.
     """
 
     locks: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
     is_known: bool = True
+    makes: str | None = None
 
 
 _NAME = rf"(?P<name>{QUALIFIED_NAME})"
@@ -123,7 +128,7 @@ def _delete(match: re.Match[str]) -> Effect:
 
 
 def _create_table(match: re.Match[str]) -> Effect:
-    return Effect(locks=_referenced(match["rest"]))
+    return Effect(locks=_referenced(match["rest"]), makes=_plain(match["name"]))
 
 
 def _referenced(text: str) -> tuple[str, ...]:
@@ -145,7 +150,7 @@ def _alter_table(match: re.Match[str]) -> Effect:
         lock = _SHARE_ROW
     else:
         lock = _EXCLUSIVE
-    rewritten = " (may rewrite it)" if any(map(_TYPE.match, actions)) else ""
+    rewritten = REWRITES if any(map(_TYPE.match, actions)) else ""
     return Effect(
         locks=(f"{lock} on {table}{rewritten}", *_referenced(match["rest"])),
         removes=tuple(removes),
@@ -202,7 +207,7 @@ _KINDS: Final[tuple[tuple[str, Callable[[re.Match[str]], Effect]], ...]] = (
     (rf"ALTER\s+(?:INDEX|VIEW|MATERIALIZED\s+VIEW)\s+{_EXISTS}{_NAME}", _on(_EXCLUSIVE)),
     (rf"ALTER\s+SEQUENCE\s+{_EXISTS}{_NAME}", _on(_SHARE_ROW)),
     (
-        rf"CREATE\s+(?:GLOBAL\s+|LOCAL\s+)?(?:TEMPORARY\s+|TEMP\s+|UNLOGGED\s+)?TABLE\s+{_EXISTS}{QUALIFIED_NAME}(?P<rest>.*)",
+        rf"CREATE\s+(?:GLOBAL\s+|LOCAL\s+)?(?:TEMPORARY\s+|TEMP\s+|UNLOGGED\s+)?TABLE\s+{_EXISTS}{_NAME}(?P<rest>.*)",
         _create_table,
     ),
     (

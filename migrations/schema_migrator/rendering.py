@@ -17,8 +17,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from schema_migrator import effect, sql_file, statement
+from schema_migrator.effect import REWRITES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schema_migrator.effect import Effect
     from schema_migrator.tree import Step, Tree
 
 
@@ -111,10 +115,24 @@ def _seen(step: Step, faith: Faith, text: str, *, in_transaction: bool | None) -
         faith=faith,
         text=text.strip(),
         in_transaction=in_transaction,
-        locks=tuple(dict.fromkeys(lock for one in effects for lock in one.locks)),
+        locks=_locks(effects),
         removes=tuple(dict.fromkeys(what for one in effects for what in one.removes)),
         is_known=all(one.is_known for one in effects),
     )
+
+
+def _locks(effects: Iterable[Effect]) -> tuple[str, ...]:
+    """Return the locks on what was there before: nobody waits for a table that the step itself makes."""
+    made: set[str | None] = set()
+    found: dict[str, None] = {}
+    for one in effects:
+        made.add(one.makes)
+        found |= {
+            lock: None
+            for lock in one.locks
+            if lock.partition(" on ")[2].removesuffix(REWRITES) not in made
+        }
+    return tuple(found)
 
 
 class _AskedError(BaseException):

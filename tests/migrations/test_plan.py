@@ -111,6 +111,30 @@ def test_an_sql_file_is_shown_as_it_is(revisions: Revisions, migrate: Command) -
     assert (shown.result or {})["plan"]["destructive"] == ["0001: table old"]
 
 
+def test_locks_on_a_table_that_the_step_itself_makes_are_left_out(
+    revisions: Revisions, migrate: Command
+) -> None:
+    (revisions.directory / "versions" / "0001_one.up.sql").write_text(
+        "CREATE TABLE one (id int, two int REFERENCES two);"
+        "CREATE INDEX ON one (id); ALTER TABLE one ALTER id TYPE bigint; CREATE INDEX ON two (id)"
+    )
+
+    (step,) = _plan(migrate)["steps"]
+
+    assert step["locks"] == ["SHARE ROW EXCLUSIVE on two", "SHARE on two"]
+
+
+def test_a_reader_who_stops_reading_is_no_bug(three: Revisions, migrate: Command) -> None:
+    process = migrate.start("plan")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+
+    _, error = process.communicate(timeout=30)
+
+    assert (process.returncode, error) == (0, "")
+
+
 def test_a_plan_changes_nothing_and_runs_as_it_says(
     engine: Engine, three: Revisions, migrate: Command
 ) -> None:
@@ -271,7 +295,7 @@ EFFECTS = {
     ),
     "a new table": (
         "CREATE TABLE one (a int REFERENCES two)",
-        Effect(locks=("SHARE ROW EXCLUSIVE on two",)),
+        Effect(locks=("SHARE ROW EXCLUSIVE on two",), makes="one"),
     ),
     "tables": (
         "/* old */ DROP TABLE one, s.two",
