@@ -50,7 +50,7 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-postgres-matrix test-short check format
+.PHONY: test test-postgres-matrix test-short test-trees check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal $(TESTS)
@@ -63,6 +63,9 @@ test-postgres-matrix: $(INSTALLED) ## the migrator's tests on every supported Po
 
 test-short: $(INSTALLED) ## the tests that need no service
 	@$(BIN)/pytest --no-services -q $(TESTS)
+
+test-trees: $(INSTALLED) ## other people's trees from nothing to their heads, beside their own commands (about 5 minutes): NAMES="optuna"
+	@$(BIN)/python -m local_trees $(NAMES)
 
 check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check --quiet
@@ -94,6 +97,7 @@ requirements: $(INSTALLED) ## write the hashed requirement files anew
 	@$(COMPILE) --output-file requirements/migrator.txt
 	@$(COMPILE) --extra operator --output-file requirements/operator.txt
 	@$(COMPILE) --extra operator --group development --output-file requirements/development.txt
+	@for tree in requirements/trees/*.in; do $(COMPILE) $$tree --output-file $${tree%.in}.txt || exit 1; done
 
 wheel: $(INSTALLED) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build --target wheel

@@ -72,7 +72,16 @@ def test_every_make_target_has_a_line_of_help() -> None:
     assert phony - documented == {"go"}
 
 
-@pytest.mark.parametrize("name", ["migrator", "operator", "development", "go"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "migrator",
+        "operator",
+        "development",
+        "go",
+        *sorted(f"trees/{path.stem}" for path in (ROOT / "requirements/trees").glob("*.txt")),
+    ],
+)
 def test_requirements_are_pinned_with_hashes_and_name_no_index(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     entries = [line for line in text.splitlines() if line and not line.startswith((" ", "#", "\t"))]

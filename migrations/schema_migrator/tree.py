@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import dataclasses
 import hashlib
-import importlib.resources
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,22 +69,44 @@ def locate(name: str) -> Location:
         directory = Path(name)
     else:
         package, _, path = name.partition(":")
-        try:
-            found = importlib.resources.files(package)
-        except (ImportError, ValueError, TypeError) as error:
-            raise ConfigurationError(
-                f'tree "{name}": there is no Python package "{package}"; give --tree as package,'
-                " package:path, or a directory with a slash"
-            ) from error
-        if not isinstance(found, Path):
-            raise ConfigurationError(
-                f'tree "{name}": the package is not unpacked; install it as files'
-            )
-        directory = found / path
+        directory = _package(package, name) / path
     if not directory.is_dir():
         raise ConfigurationError(f'tree "{name}": there is no directory {directory}')
     versions = directory / "versions"
     return Location(name, directory, versions if versions.is_dir() else directory)
+
+
+def _package(package: str, tree: str) -> Path:
+    """Return a package's directory, without importing it.
+
+    An application's package may set up engines and read settings when it is
+    imported, which is for later: for the prelude, or for the revisions.
+
+    Args:
+        package: its name, with dots.
+        tree: what the user gave, for the message.
+    """
+    top, *below = package.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.submodule_search_locations is None:
+        raise _no_package(package, tree)
+    folders = [Path(one) for one in spec.submodule_search_locations]
+    if not any(folder.is_dir() for folder in folders):
+        raise ConfigurationError(f'tree "{tree}": the package is not unpacked; install it as files')
+    for folder in folders:
+        if all(below) and (found := folder.joinpath(*below)).is_dir():
+            return found
+    raise _no_package(package, tree)
+
+
+def _no_package(package: str, tree: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'tree "{tree}": there is no Python package "{package}"; give --tree as package,'
+        " package:path, or a directory with a slash"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
