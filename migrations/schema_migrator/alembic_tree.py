@@ -132,6 +132,7 @@ class AlembicTree(Tree):
             ) from error
         if not self.heads:
             raise ConfigurationError(f'tree "{name}" has no revisions in {location.versions}')
+        self.metadata = naming.load_metadata(setup.target_metadata)
 
     @property
     def context(self) -> str:

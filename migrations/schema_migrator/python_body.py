@@ -13,7 +13,7 @@ from psycopg.pq import ExecStatus
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from schema_migrator import database, dialect, naming
+from schema_migrator import database, dialect
 from schema_migrator.environment import EnvFile, Frame, configuration
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ class PythonBody:
         connection: the working session.
         tree: the tree.
         names: where the bookkeeping is.
-
-    Raises:
-        ConfigurationError: the metadata that the tree needs is not there.
     """
 
     def __init__(self, connection: Connection, tree: Tree, names: Names) -> None:
@@ -44,9 +41,7 @@ class PythonBody:
         self._directory = tree.alembic
         self._names = names
         self._config = configuration(tree.location, connection)
-        self._frame = Frame(
-            options={"target_metadata": naming.load_metadata(tree.setup.target_metadata)}
-        )
+        self._frame = Frame(options={"target_metadata": tree.metadata})
         self._memo: dict[Any, Any] = {}
         """What Alembic remembers from one revision to the next: the enumerated types that it made."""
         self._engine = create_engine(

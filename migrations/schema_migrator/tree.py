@@ -183,11 +183,13 @@ class Tree(abc.ABC):
         location: where it is.
         heads: its newest revisions, sorted.
         setup: what it needs.
+        metadata: SQLAlchemy's, for its naming convention; None for none.
     """
 
     location: Location
     heads: Position
     setup: Setup = Setup()
+    metadata: Any = None
 
     @property
     def longest_id(self) -> int:
