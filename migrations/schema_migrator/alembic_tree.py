@@ -119,7 +119,9 @@ class AlembicTree(Tree):
             with warnings.catch_warnings():
                 # Alembic only warns of an id that two files claim, and picks one of them.
                 warnings.filterwarnings("error", message="Revision .* is present more than once")
-                self.heads: Position = tuple(sorted(self._directory.get_heads()))
+                # One that others depend on is no head of the version table's.
+                heads = self._directory.revision_map._real_heads  # noqa: SLF001 - get_heads() counts it
+                self.heads: Position = tuple(sorted(heads))
         except (RevisionError, CommandError, UserWarning) as error:
             raise ConfigurationError(
                 f'tree "{name}" has a broken graph: {_one_line(error)}'

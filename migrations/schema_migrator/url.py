@@ -102,6 +102,12 @@ def _parameters(value: str) -> dict[str, str]:
                 "DATABASE_URL is for another kind of database; it must begin with postgresql://"
             )
         value = "postgresql://" + value[scheme.end() :]
+        if "@" in value.partition("://")[2].partition("?")[0].partition("/")[2]:
+            # libpq would take the rest of a password for the database's name.
+            raise ConfigurationError(
+                "DATABASE_URL has an @ after its first single slash: special characters in user or password must be"
+                " percent-encoded (/ is %2F)"
+            )
     elif "=" not in value:
         raise ConfigurationError(
             "DATABASE_URL is no URL; it must look like postgresql://user:password@host:5432/database"
