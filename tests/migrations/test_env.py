@@ -229,6 +229,19 @@ def test_arguments_options_and_callbacks_of_env_py_hold(
     assert lines == [f"000{number} 000{number} given" for number in (1, 2, 3, 4)]
 
 
+def test_a_translated_schema_holds_for_the_revisions(
+    migrate: Command, three: Revisions, engine: Engine
+) -> None:
+    engine.execute("CREATE SCHEMA tenant")
+    write(
+        three,
+        before="connection = connection.execution_options(schema_translate_map={None: 'tenant'})",
+    )
+    assert migrate("up", "--with-env").code == 0
+    assert engine.exists("tenant.t1")
+    assert not engine.exists("public.t1")
+
+
 ELSEWHERE = "create_engine(os.environ['DATABASE_URL'].{})"
 REFUSALS = [
     ({"engine": "create_engine('sqlite://')"}, "another kind of database (sqlite)"),
