@@ -64,7 +64,7 @@ test-postgres-matrix: $(INSTALLED) ## the migrator's tests on every supported Po
 test-short: $(INSTALLED) ## the tests that need no service
 	@$(BIN)/pytest --no-services -q $(TESTS)
 
-test-trees: $(INSTALLED) ## other people's trees from nothing to their heads, beside their own commands (about 5 minutes): NAMES="optuna"
+test-trees: $(INSTALLED) ## other people's trees from nothing to their heads, beside their own commands (about 3 minutes): NAMES="optuna"
 	@$(BIN)/python -m local_trees $(NAMES)
 
 check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated files

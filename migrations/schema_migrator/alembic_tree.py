@@ -18,12 +18,13 @@ from alembic.util import CommandError
 
 from schema_migrator import naming, sql_file
 from schema_migrator.errors import ConfigurationError
-from schema_migrator.tree import Location, Revision, Step, Tree, checksum, missing_downgrade
+from schema_migrator.tree import Revision, Step, Tree, checksum, missing_downgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from schema_migrator.history import Position
+    from schema_migrator.location import Location
     from schema_migrator.setup import Setup
     from schema_migrator.sql_file import SqlPair
 

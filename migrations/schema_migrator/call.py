@@ -45,9 +45,9 @@ def read_setup(values: Mapping[str, Any]) -> Setup:
     Raises:
         ConfigurationError: there is no such tree, or its ``migrate.toml`` is wrong.
     """
-    from schema_migrator import setup, tree
+    from schema_migrator import location, setup
 
-    return setup.read(tree.locate(values["tree"]).directory, values)
+    return setup.read(location.locate(values["tree"]).directory, values)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
     from schema_migrator.history import Names
+    from schema_migrator.location import Location
     from schema_migrator.session import Connection
-    from schema_migrator.tree import Location
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from schema_migrator import sql_file
 from schema_migrator.errors import ConfigurationError
-from schema_migrator.tree import Location, Revision, Step, Tree, missing_downgrade
+from schema_migrator.tree import Revision, Step, Tree, missing_downgrade
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from schema_migrator.history import Position
+    from schema_migrator.location import Location
     from schema_migrator.setup import Setup
 
 

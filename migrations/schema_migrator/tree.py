@@ -1,4 +1,4 @@
-"""A tree of revisions: where it is, what it holds, and the steps along it.
+"""A tree of revisions: what it holds, and the steps along it.
 
 Two kinds are behind the one interface: trees of Alembic's Python revisions,
 which may hold SQL files too (`alembic_tree`), and trees of SQL files alone
@@ -10,103 +10,18 @@ from __future__ import annotations
 import abc
 import dataclasses
 import hashlib
-import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schema_migrator.errors import ConfigurationError, RefusedError
+from schema_migrator.errors import RefusedError
+from schema_migrator.location import locate, with_versions
 from schema_migrator.result import Refusal
 from schema_migrator.setup import Setup, run_prelude
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from schema_migrator.history import Position
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Location:
-    """Where a tree is.
-
-    Attributes:
-        name: as the user gave it.
-        directory: the tree's directory.
-        versions: the directory of its revisions; of several the first.
-        others: the other ones.
-        recursive: whether the directories below them count too.
-    """
-
-    name: str
-    directory: Path
-    versions: Path
-    others: tuple[Path, ...] = ()
-    recursive: bool = False
-
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """Every directory of revisions, with those below where they count."""
-        given = (self.versions, *self.others)
-        if not self.recursive:
-            return given
-        below = (
-            sorted(one for one in folder.rglob("*") if one.is_dir() and one.name != "__pycache__")
-            for folder in given
-        )
-        return tuple(
-            one for folder, rest in zip(given, below, strict=True) for one in (folder, *rest)
-        )
-
-    def files(self) -> list[Path]:
-        """Return the files in all of them."""
-        return [path for folder in self.folders for path in folder.iterdir() if path.is_file()]
-
-
-def locate(name: str) -> Location:
-    """Return where a tree is: ``package``, ``package:path``, or a directory (with a slash).
-
-    Raises:
-        ConfigurationError: there is no such package or directory.
-    """
-    if "/" in name:
-        directory = Path(name)
-    else:
-        package, _, path = name.partition(":")
-        directory = _package(package, name) / path
-    if not directory.is_dir():
-        raise ConfigurationError(f'tree "{name}": there is no directory {directory}')
-    versions = directory / "versions"
-    return Location(name, directory, versions if versions.is_dir() else directory)
-
-
-def _package(package: str, tree: str) -> Path:
-    """Return a package's directory, without importing it.
-
-    An application's package may set up engines and read settings when it is
-    imported, which is for later: for the prelude, or for the revisions.
-
-    Args:
-        package: its name, with dots.
-        tree: what the user gave, for the message.
-    """
-    top, *below = package.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.submodule_search_locations is None:
-        raise _no_package(package, tree)
-    folders = [Path(one) for one in spec.submodule_search_locations]
-    if not any(folder.is_dir() for folder in folders):
-        raise ConfigurationError(f'tree "{tree}": the package is not unpacked; install it as files')
-    for folder in folders:
-        if all(below) and (found := folder.joinpath(*below)).is_dir():
-            return found
-    raise _no_package(package, tree)
-
-
-def _no_package(package: str, tree: str) -> ConfigurationError:
-    return ConfigurationError(
-        f'tree "{tree}": there is no Python package "{package}"; give --tree as package,'
-        " package:path, or a directory with a slash"
-    )
+    from schema_migrator.location import Location
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,14 +229,14 @@ def load(name: str, setup: Setup | None = None) -> Tree:
     """Return the tree of that name.
 
     Args:
-        name: as for `locate`.
+        name: as for `location.locate`.
         setup: what it needs; None: nothing.
 
     Raises:
         ConfigurationError: there is none, it does not load, or its graph is broken.
     """
     setup = setup or Setup()
-    location = _with_versions(locate(name), setup)
+    location = with_versions(locate(name), setup)
     if setup.with_env:
         from schema_migrator import dialect
 
@@ -339,22 +254,3 @@ def load(name: str, setup: Setup | None = None) -> Tree:
     from schema_migrator.alembic_tree import AlembicTree
 
     return AlembicTree(location, setup)
-
-
-def _with_versions(location: Location, setup: Setup) -> Location:
-    """Return a location with the directories of revisions that its setup names."""
-    versions: list[Path] = []
-    for one in setup.version_locations:
-        directory = location.directory / one if ":" not in one else locate(one).directory
-        if not directory.is_dir():
-            raise ConfigurationError(
-                f'tree "{location.name}": there is no directory {directory}, which --version-locations names'
-            )
-        versions.append(directory)
-    first, *others = versions or [location.versions]
-    return dataclasses.replace(
-        location,
-        versions=first,
-        others=tuple(others),
-        recursive=setup.recursive_version_locations,
-    )
