@@ -157,10 +157,10 @@ def test_what_one_revision_does_to_the_session_does_not_reach_the_next_in_the_sa
         "op.execute('CREATE TABLE one ()')\nop.execute('SET default_transaction_read_only = on')",
     )
     engine.revisions.add(
-        "0002", "op.execute('CREATE TABLE two ()')\nop.execute('SET statement_timeout = 1')"
+        "0002", "op.execute('CREATE TABLE two ()')\nop.execute('SET statement_timeout = 500')"
     )
     engine.revisions.add(
-        "0003", "op.execute('SELECT pg_sleep(0.01)')\nop.execute(\"SET search_path = ''\")"
+        "0003", "op.execute('SELECT pg_sleep(0.7)')\nop.execute(\"SET search_path = ''\")"
     )
     engine.revisions.add(
         "0004", "op.execute('CREATE TABLE four ()')\nop.execute('SET ROLE pg_monitor')"
