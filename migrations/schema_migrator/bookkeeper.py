@@ -45,6 +45,7 @@ class Bookkeeper:
         self._versions = names.versions.as_bytes(connection)
         self._history = names.history.as_bytes(connection)
         self._lock_held = names.lock_held.as_bytes(connection)
+        self._statement_timeout = connection.statement_timeout
         self._run = self._literals(author.run)
         self._place = self._literals(author.host, author.image, author.migrator)
 
@@ -133,7 +134,13 @@ class Bookkeeper:
         # One statement takes all of what it changes from one snapshot, so a row
         # of the version table may be in it once: more changes go before it.
         moved = changes.pop() if changes else None
-        parts = [b"RESET SESSION AUTHORIZATION", b"RESET ROLE"]
+        # A time that the revision gave its own statements is not ours to be measured by. That for
+        # locks stays its own: what it deferred takes locks in the COMMIT.
+        parts = [
+            b"SET statement_timeout = %d" % self._statement_timeout,
+            b"RESET SESSION AUTHORIZATION",
+            b"RESET ROLE",
+        ]
         parts += [self._checked((one, f"{POSITION_CHANGED} {token}")) for one in changes]
         parts += [
             b"INSERT INTO %b (version_num) VALUES (%b)" % (versions, self._literals(one))

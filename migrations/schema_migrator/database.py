@@ -54,11 +54,16 @@ class Settings:
         """The lock timeout as the server takes it; never 0, which would mean no bound."""
         return max(round(self.lock_timeout * 1000), 1)
 
+    @property
+    def statement_timeout_milliseconds(self) -> int:
+        """The statement timeout as the server takes it; 0: no bound."""
+        return round(self.statement_timeout * 1000)
+
     def pairs(self, server_version: int) -> dict[str, str]:
         """Return name and value of each setting that a server of this version knows."""
         pairs = {
             "lock_timeout": f"{self.lock_timeout_milliseconds}ms",
-            "statement_timeout": f"{round(self.statement_timeout * 1000)}ms",
+            "statement_timeout": f"{self.statement_timeout_milliseconds}ms",
             "idle_in_transaction_session_timeout": "0",
             "idle_session_timeout": "0",
             "default_transaction_read_only": "off",
@@ -133,6 +138,7 @@ def _why_unreachable(url: DatabaseURL) -> str:
 def _set_up(connection: Connection, settings: Settings) -> None:
     """Find out which settings the server takes, and set them."""
     connection.lock_timeout = settings.lock_timeout_milliseconds
+    connection.statement_timeout = settings.statement_timeout_milliseconds
     pairs = settings.pairs(connection.info.server_version)
     command = "; ".join(f"SET {name} = '{value}'" for name, value in pairs.items())
     connection.settings = f"{command}; SET client_connection_check_interval = '1s'".encode()

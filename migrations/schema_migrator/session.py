@@ -78,6 +78,7 @@ class Connection(psycopg.Connection[Any]):
         statements: how many statements the revision ran outside a transaction.
         current: the text that runs now, or ran last, for messages.
         lock_timeout: the session's, in milliseconds.
+        statement_timeout: the session's, in milliseconds; 0: no bound.
         settings: the command that sets the session's settings.
         stop_before: the number of the statement outside a transaction before
             which the run is stopped, to try out how it goes on; None: none.
@@ -98,6 +99,7 @@ class Connection(psycopg.Connection[Any]):
         self.current: str | None = None
         self.skip: str | None = None
         self.lock_timeout = 0
+        self.statement_timeout = 0
         self.settings = b""
         self.stop_before: int | None = None
         self.binds_in_client = False

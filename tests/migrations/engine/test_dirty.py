@@ -157,10 +157,10 @@ def test_what_one_revision_does_to_the_session_does_not_reach_the_next_in_the_sa
         "op.execute('CREATE TABLE one ()')\nop.execute('SET default_transaction_read_only = on')",
     )
     engine.revisions.add(
-        "0002", "op.execute('CREATE TABLE two ()')\nop.execute('SET statement_timeout = 500')"
+        "0002", "op.execute('CREATE TABLE two ()')\nop.execute('SET statement_timeout = 50')"
     )
     engine.revisions.add(
-        "0003", "op.execute('SELECT pg_sleep(0.7)')\nop.execute(\"SET search_path = ''\")"
+        "0003", "op.execute('SELECT pg_sleep(0.2)')\nop.execute(\"SET search_path = ''\")"
     )
     engine.revisions.add(
         "0004", "op.execute('CREATE TABLE four ()')\nop.execute('SET ROLE pg_monitor')"
@@ -173,3 +173,29 @@ def test_what_one_revision_does_to_the_session_does_not_reach_the_next_in_the_sa
         Outcome.APPLIED,
         ("0001", "0002", "0003", "0004", "0005"),
     ), result.message
+
+
+SLOW_TO_MOVE = """
+op.execute(
+    "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+    " 'BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END'"
+)
+op.execute(
+    "CREATE TRIGGER wait BEFORE UPDATE ON alembic_version FOR EACH ROW EXECUTE FUNCTION wait()"
+)
+"""
+
+
+@pytest.mark.parametrize("scope", ["", "LOCAL"], ids=["the session", "its transaction"])
+def test_the_time_that_a_revision_gives_its_statements_does_not_bound_the_bookkeeping(
+    engine: Engine, scope: str
+) -> None:
+    engine.revisions.add("0001", SLOW_TO_MOVE)
+    engine.revisions.add(
+        "0002",
+        f"op.execute('CREATE TABLE two ()')\nop.execute(\"SET {scope} statement_timeout = '100ms'\")",
+    )
+
+    result = engine.up()
+
+    assert (result.outcome, result.to) == (Outcome.APPLIED, "0002"), result.message
