@@ -67,6 +67,10 @@ def _add(parser: argparse.ArgumentParser, *groups: Sequence[Option]) -> None:
     parser.set_defaults(options=tuple(option for group in groups for option in group))
 
 
+_PREPARING = (options.PREPARING, options.RESOLVING)
+_LOOKING = (*options.COMMON, *options.PLANNING, *options.PREPARING)
+
+
 def _count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f'"{text}" is no number of revisions (1 or more)')
@@ -108,7 +112,15 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "count", nargs="?", type=_count, metavar="N", help="how many revisions; all without it"
     )
-    _add(up, options.COMMON, options.TARGETING, options.MOVING, options.HOLDING, options.PLANNED)
+    _add(
+        up,
+        options.COMMON,
+        options.TARGETING,
+        options.MOVING,
+        options.HOLDING,
+        options.PLANNED,
+        *_PREPARING,
+    )
 
     down = commands.add_parser("down", help="revert the last N revisions, or all")
     down.add_argument("count", nargs="?", type=_count, metavar="N", help="how many revisions")
@@ -121,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="head, heads, base, a revision, or a relative step as +1 or -1",
     )
-    _add(goto, options.COMMON, options.MOVING, options.ALLOWING, options.PLANNED)
+    _add(goto, options.COMMON, options.MOVING, options.ALLOWING, options.PLANNED, *_PREPARING)
 
     version = commands.add_parser("version", help="print where the database is")
     version.add_argument(
@@ -161,9 +173,9 @@ def parser() -> argparse.ArgumentParser:
         "plan", help="show what a run would do: its SQL, locks and removals, and an id to approve"
     )
     plan.add_argument("target", nargs="?", metavar="TARGET", help="as for goto")
-    _add(plan, options.COMMON)
+    _add(plan, _LOOKING)
     # MIGRATE_TARGET means the same to those who look as to those who move.
-    plan.set_defaults(options=(*options.COMMON, *options.TARGETING))
+    plan.set_defaults(options=(*_LOOKING, *options.TARGETING))
 
     wait = commands.add_parser(
         "wait", help="wait until the database is at a target or past it, then become COMMAND"
@@ -174,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
     wait.usage = f"{wait.format_usage().removeprefix('usage: ').rstrip()} [-- COMMAND ...]"
 
     execute = commands.add_parser("exec", help="up, then become COMMAND")
-    _add(execute, options.COMMON, options.TARGETING, options.MOVING)
+    _add(execute, options.COMMON, options.TARGETING, options.MOVING, *_PREPARING)
     execute.usage = f"{execute.format_usage().removeprefix('usage: ').rstrip()} -- COMMAND ..."
 
     check = commands.add_parser(

@@ -72,11 +72,11 @@ def conclude(
     if isinstance(error, DirtyError):
         dirty, incident = True, error.incident
     found = progress.route
+    refused = error if isinstance(error, RefusedError) and outcome is Outcome.REFUSED else None
     return Result(
         outcome=outcome,
-        refusal=error.refusal
-        if isinstance(error, RefusedError) and outcome is Outcome.REFUSED
-        else None,
+        refusal=None if refused is None else refused.refusal,
+        plan=None if refused is None else refused.plan,
         from_=None if progress.from_ is None else show_position(progress.from_),
         to=to,
         target=None if found is None else show_position(found.target),

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 from schema_migrator.result import Outcome
 
 if TYPE_CHECKING:
-    from schema_migrator.result import Refusal
+    from schema_migrator.result import Plan, Refusal
 
 
 class MigratorError(Exception):
@@ -54,13 +54,15 @@ class RefusedError(MigratorError):
 
     Attributes:
         refusal: which rule it was.
+        plan: what the run would have done, where another plan was approved.
     """
 
     outcome = Outcome.REFUSED
 
-    def __init__(self, refusal: Refusal, message: str) -> None:
+    def __init__(self, refusal: Refusal, message: str, *, plan: Plan | None = None) -> None:
         super().__init__(message)
         self.refusal = refusal
+        self.plan = plan
 
 
 class LockedError(MigratorError):

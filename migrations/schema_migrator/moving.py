@@ -31,6 +31,8 @@ def _goal(call: Call) -> Goal:
         accept_ahead=values["on_database_ahead"] == "accept",
         plan_id=values.get("plan_id"),
         strict=values["strict"],
+        baseline=values.get("baseline"),
+        resolve=values.get("resolve"),
     )
     if words.command == "down":
         return dataclasses.replace(goal, target="base", way=Way.DOWN, count=words.count)

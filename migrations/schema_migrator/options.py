@@ -92,6 +92,13 @@ def _choice(*choices: str) -> Callable[[str], str]:
     return parse
 
 
+def _resolution(text: str) -> tuple[str, str]:
+    incident, equals, revision = text.partition("=")
+    if not (incident and equals and revision):
+        raise ValueError("needs an incident and a revision, such as 1f0c2d3e4b5a=0007")
+    return incident, revision
+
+
 def _listen(text: str) -> tuple[str, int]:
     address, colon, number = text.rpartition(":")
     if not colon or not number.isdigit() or int(number) >= 2**16:
@@ -247,7 +254,28 @@ PLANNED = (
         parse=_text,
         default=None,
         metavar="ID",
-        help="do exactly what migrate plan showed with this id, and refuse anything else",
+        help="do exactly what migrate plan showed with this id, and refuse anything else;"
+        " none: nothing is approved",
+    ),
+)
+
+PREPARING = (
+    Option(
+        name="baseline",
+        parse=_text,
+        default=None,
+        metavar="REVISION",
+        help="record this position first where a database has its schema and no position yet",
+    ),
+)
+
+RESOLVING = (
+    Option(
+        name="resolve",
+        parse=_resolution,
+        default=None,
+        metavar="INCIDENT=REVISION",
+        help="resolve this incident first, as force would, should it be the open one",
     ),
 )
 
@@ -268,6 +296,17 @@ ADOPTING = (
         default="schema_migrations",
         metavar="NAME",
         help="golang-migrate's table, with its schema where the search path does not find it",
+    ),
+)
+
+PLANNING = (
+    MOVING[0],
+    Option(
+        name="allow-downgrade",
+        parse=_switch,
+        default=True,
+        metavar=None,
+        help="show what going down would do; MIGRATE_ALLOW_DOWNGRADE=false: refuse it, as a run would",
     ),
 )
 
@@ -332,6 +371,8 @@ EVERY = (
     *HOLDING,
     *ALLOWING,
     *PLANNED,
+    *PREPARING,
+    *RESOLVING,
     *RECORDING,
     *ADOPTING,
     *WAITING,

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _FORMAT: Final = 1
 """Of the id; another one when what the id covers changes."""
 
+NONE_APPROVED: Final = "none"
+"""In place of an id: nothing was approved, so a run with something to do is refused with its plan."""
+
 
 def _checksum(step: Step) -> str:
     return step.checksum
@@ -101,19 +104,26 @@ def approved(
     Raises:
         RefusedError: the run would be another one.
     """
+    from schema_migrator import rendering
+
     steps = route.find(tree, state.position, goal).steps
     present = identify(names, tree, state.position, steps)
     if present == plan_id:
         return steps
-    if state.has_history:
+    if state.has_history and plan_id != NONE_APPROVED:
         done = list(_moves_back(connection, names, state.position))[::-1]
         rest = _rest(names, tree, goal, done, plan_id)
         if rest is not None:
             return rest
+    refused = (
+        "no plan is approved"
+        if plan_id == NONE_APPROVED
+        else f"the plan that was approved is not what this run would do from {show_position(state.position)}"
+    )
     raise RefusedError(
         Refusal.PLAN_OUTDATED,
-        f"the plan that was approved is not what this run would do from {show_position(state.position)};"
-        f" look at the present one (migrate plan), whose id is {present}",
+        f"{refused}; look at the present one (migrate plan), whose id is {present}",
+        plan=rendering.propose(present, (rendering.render(tree, step) for step in steps)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from schema_migrator import database, precaution, rendering, result, route
+from schema_migrator import database, precaution, preparation, rendering, route
 from schema_migrator import plan as plans
 from schema_migrator.answer import Answer
 from schema_migrator.errors import DirtyError
@@ -13,30 +13,26 @@ from schema_migrator.history import show_position
 from schema_migrator.place import observe
 from schema_migrator.rendering import Faith
 from schema_migrator.result import VERSION, Outcome, Result
-from schema_migrator.route import Goal
 from schema_migrator.step import dirty_message
 
 if TYPE_CHECKING:
-    from schema_migrator.place import Place
+    from schema_migrator.history import State
     from schema_migrator.rendering import Rendering
-    from schema_migrator.tree import Tree
+    from schema_migrator.route import Goal, Route
+    from schema_migrator.run import Run
 
-_UNKNOWN = "what it removes is not known before it runs"
 
-
-def preview(place: Place, tree: Tree, target: str) -> Answer:
-    """Return what a run to a target would do.
-
-    A downgrade is shown as well; whether it is allowed is the run's business.
+def preview(run: Run, goal: Goal) -> Answer:
+    """Return what a run to a goal would do.
 
     Args:
-        place: the database.
-        tree: the tree.
-        target: as for ``goto``.
+        run: along the tree; it is not started.
+        goal: the goal.
 
     Raises:
         MigratorError: the database can't be read or is dirty, or the way is refused.
     """
+    place, tree = run.place, run.tree
     started = time.monotonic()
     with place.connect() as connection:
         names = place.names(connection)
@@ -46,32 +42,28 @@ def preview(place: Place, tree: Tree, target: str) -> Answer:
         if isinstance(condition, route.Dirty):
             raise DirtyError(dirty_message(condition.row), incident=condition.row.incident)
         precaution.refuse_lost_position(state)
-        found = route.find(tree, state.position, Goal(target=target, allow_downgrade=True))
+        recorded = state.position
+        state, note = preparation.assumed(run, connection, names, goal, state)
+        found = route.find(tree, state.position, goal)
         if found.steps and found.steps[0].up:
             precaution.refuse_unadopted(connection, state)
     shown = [rendering.render(tree, step) for step in found.steps]
     plan = None
-    if shown:
-        plan = result.Plan(
-            id=plans.identify(names, tree, state.position, found.steps),
-            revisions=tuple(step.revision for step in found.steps),
-            destructive=tuple(
-                f"{one.step.revision}: {what}" for one in shown for what in _destructive(one)
-            ),
-        )
-    position, goal = show_position(state.position), show_position(found.target)
-    direction = "reverts" if found.steps and not found.steps[0].up else "applies"
-    count = f"{len(shown)} revision{'s' if len(shown) != 1 else ''}"
+    if shown or recorded != state.position:
+        plan_id = plans.identify(names, tree, state.position, found.steps)
+        plan = rendering.propose(plan_id, shown)
+    outcome, message = _found(state, found)
+    if plan is not None:
+        outcome = Outcome.PLANNED
+    position = show_position(recorded)
     report = Result(
-        outcome=Outcome.PLANNED if shown else Outcome.UP_TO_DATE,
+        outcome=outcome,
         from_=position,
         to=position,
-        target=goal,
+        target=show_position(found.target),
         pending=len(shown),
         dirty=False,
-        message=f"the plan {direction} {count}, from {position} to {goal}"
-        if shown
-        else f"nothing to do: the database is at {position}",
+        message=f"{message}; {note}" if note else message,
         duration_seconds=time.monotonic() - started,
         plan=plan,
         server=server,
@@ -84,8 +76,17 @@ def preview(place: Place, tree: Tree, target: str) -> Answer:
     )
 
 
-def _destructive(one: Rendering) -> tuple[str, ...]:
-    return one.removes if one.is_known else (*one.removes, _UNKNOWN)
+def _found(state: State, found: Route) -> tuple[Outcome, str]:
+    """Return what a route comes to, as an outcome and in a sentence."""
+    position = show_position(state.position)
+    if found.ahead:
+        return Outcome.AHEAD_ACCEPTED, f"the database is ahead at {position}, as accepted"
+    if not found.steps:
+        return Outcome.UP_TO_DATE, f"nothing to do: the database is at {position}"
+    direction = "applies" if found.steps[0].up else "reverts"
+    count = f"{len(found.steps)} revision{'s' if len(found.steps) != 1 else ''}"
+    words = f"the plan {direction} {count}, from {position} to {show_position(found.target)}"
+    return Outcome.PLANNED, words
 
 
 def _text(report: Result, shown: list[Rendering]) -> str:

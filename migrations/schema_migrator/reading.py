@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from schema_migrator import report
 from schema_migrator.answer import Answer
 from schema_migrator.result import Outcome
+from schema_migrator.route import Goal
 
 if TYPE_CHECKING:
     from schema_migrator.call import Call
@@ -37,7 +38,16 @@ def plan(call: Call) -> Answer:
     """Show what a run would do."""
     from schema_migrator import preview
 
-    return preview.preview(call.place, call.tree, call.setup.target)
+    values = call.values
+    return preview.preview(
+        call.run(),
+        Goal(
+            target=call.setup.target,
+            allow_downgrade=values["allow_downgrade"],
+            accept_ahead=values["on_database_ahead"] == "accept",
+            baseline=values["baseline"],
+        ),
+    )
 
 
 def _target(call: Call) -> str:

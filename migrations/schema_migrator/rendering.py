@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from schema_migrator import effect, sql_file, statement
 from schema_migrator.effect import REWRITES
+from schema_migrator.result import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,6 +68,30 @@ class Rendering:
     def digest(self) -> str:
         """The SHA-256 of the text, in hexadecimal digits."""
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def destructive(self) -> tuple[str, ...]:
+        """What it removes, as a plan lists it; what is not known is named too."""
+        found = self.removes if self.is_known else (*self.removes, _UNKNOWN)
+        return tuple(f"{self.step.revision}: {what}" for what in found)
+
+
+_UNKNOWN = "what it removes is not known before it runs"
+
+
+def propose(plan_id: str, shown: Iterable[Rendering]) -> Plan:
+    """Return a plan for a person to approve.
+
+    Args:
+        plan_id: its id.
+        shown: its steps.
+    """
+    several = tuple(shown)
+    return Plan(
+        id=plan_id,
+        revisions=tuple(one.step.revision for one in several),
+        destructive=tuple(what for one in several for what in one.destructive),
+    )
 
 
 def render(tree: Tree, step: Step) -> Rendering:

@@ -13,9 +13,10 @@ from schema_migrator.history import show_position
 from schema_migrator.result import Outcome, Refusal
 
 if TYPE_CHECKING:
-    from schema_migrator.history import Position
+    from schema_migrator.history import Names, Position, State
     from schema_migrator.result import Result
     from schema_migrator.run import Run
+    from schema_migrator.session import Connection
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,24 @@ def _force(run: Run, resolution: Resolution) -> tuple[Outcome, str]:
     database.check_server(connection)
     run.lock(connection, names)
     state, _ = run.look(connection, names)
+    return Outcome.APPLIED, record(run, connection, names, state, resolution)
+
+
+def record(
+    run: Run, connection: Connection, names: Names, state: State, resolution: Resolution
+) -> str:
+    """Record a position, resolve what is open, and return what was done, in a sentence.
+
+    Args:
+        run: the run; it holds the lock.
+        connection: its session.
+        names: where the bookkeeping is.
+        state: what it saw under the lock.
+        resolution: what a person says.
+
+    Raises:
+        RefusedError: the tree has no such revision, or another incident is open.
+    """
     position = _position(run, resolution, state.position)
     row = state.open
     if resolution.incident is not None and (row is None or row.incident != resolution.incident):
@@ -78,7 +97,7 @@ def _force(run: Run, resolution: Resolution) -> tuple[Outcome, str]:
             reason=resolution.reason,
         )
     resolved = f"; incident {row.incident} is resolved" if row is not None else ""
-    return Outcome.APPLIED, f"recorded {show_position(position)}, ran nothing{resolved}"
+    return f"recorded {show_position(position)}, ran nothing{resolved}"
 
 
 def _position(run: Run, resolution: Resolution, position: Position) -> Position:

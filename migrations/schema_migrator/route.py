@@ -40,6 +40,9 @@ class Goal:
         accept_ahead: whether a database ahead of the tree is a success.
         plan_id: the only plan that may be carried out; None for any.
         strict: whether a revision that was edited after it was applied stops the run.
+        baseline: what to record first for a database that has a schema and no position.
+        resolve: the incident to resolve first, should it be open, and the revision that
+            the database is at then.
     """
 
     target: str
@@ -49,6 +52,8 @@ class Goal:
     accept_ahead: bool = False
     plan_id: str | None = None
     strict: bool = False
+    baseline: str | None = None
+    resolve: tuple[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

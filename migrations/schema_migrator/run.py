@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import psycopg
 from psycopg import sql
 
-from schema_migrator import database, heal, history, plan, pooler, precaution, route
+from schema_migrator import database, heal, history, plan, pooler, precaution, preparation, route
 from schema_migrator.conclusion import Progress, conclude
 from schema_migrator.errors import (
     DirtyError,
@@ -92,7 +92,7 @@ class Run:
 
     def move(self, goal: Goal) -> Result:
         """Move the database to a goal and return how that ended; raises nothing it knows."""
-        return self.reported(lambda: self._move(goal))
+        return self.reported(lambda: self._prepared(goal))
 
     def reported(self, work: Callable[[], tuple[Outcome, str]]) -> Result:
         """Do a piece of work and return how it ended; raises nothing that it knows."""
@@ -145,8 +145,15 @@ class Run:
 
     # -- moving ----------------------------------------------------------
 
-    def _move(self, goal: Goal) -> tuple[Outcome, str]:
+    def _prepared(self, goal: Goal) -> tuple[Outcome, str]:
         connection, names = self.open()
+        notes = preparation.prepare(self, connection, names, goal)
+        for note in notes:
+            self.reporter.warn(note)
+        outcome, message = self._move(connection, names, goal)
+        return outcome, "; ".join((*notes, message))
+
+    def _move(self, connection: Connection, names: Names, goal: Goal) -> tuple[Outcome, str]:
         state, condition = self.look(connection, names)
         if isinstance(condition, route.Dirty):
             raise _dirty(condition)
