@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.pq import Escaping
 
-from schema_migrator.history import show_position
+from schema_migrator.history import LOCK_CLASS, show_position
 
 if TYPE_CHECKING:
     from schema_migrator.history import Author, Names
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 POSITION_CHANGED, ROW_GONE = "position changed", "row gone"
 """What a closing statement found; the server's error message quotes it."""
+
+
+def lock_held(names: Names) -> bytes:
+    """Return a condition: this session holds the lock, which it took twice.
+
+    Giving a lock back tells whether it was held, and one that was taken twice
+    stays held meanwhile. The view pg_locks would go through the locks of every
+    session for the same answer.
+    """
+    return (
+        b"CASE WHEN pg_catalog.pg_advisory_unlock(%(class)d, %(key)d)"
+        b" THEN pg_catalog.pg_try_advisory_lock(%(class)d, %(key)d) ELSE false END"
+    ) % {b"class": LOCK_CLASS, b"key": names.lock_key}
 
 
 class Bookkeeper:
@@ -44,7 +57,7 @@ class Bookkeeper:
         self._encoding = "utf-8" if encoding == "ascii" else encoding
         self._versions = names.versions.as_bytes(connection)
         self._history = names.history.as_bytes(connection)
-        self._lock_held = names.lock_held.as_bytes(connection)
+        self._lock_held = lock_held(names)
         self._statement_timeout = connection.statement_timeout
         self._run = self._literals(author.run)
         self._place = self._literals(author.host, author.image, author.migrator)

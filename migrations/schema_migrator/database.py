@@ -201,7 +201,9 @@ def acquire_lock(
     deadline: float,
     on_wait: Callable[[Holder | None], None],
 ) -> float:
-    """Take the migrator's lock for the session, polling; return the seconds waited.
+    """Take the migrator's lock for the session, twice, polling; return the seconds waited.
+
+    Twice, so that the session can ask whether it still has it (`bookkeeper.lock_held`).
 
     It is never waited for inside the server: a blocked session holds a snapshot,
     and CREATE INDEX CONCURRENTLY waits for every snapshot, so the two would
@@ -220,7 +222,9 @@ def acquire_lock(
     pause = 0.05
     while True:
         row = connection.execute(
-            "SELECT pg_catalog.pg_try_advisory_lock(%s, %s)", [LOCK_CLASS, names.lock_key]
+            "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock(%(class)s, %(key)s)"
+            " THEN pg_catalog.pg_try_advisory_lock(%(class)s, %(key)s) ELSE false END",
+            {"class": LOCK_CLASS, "key": names.lock_key},
         ).fetchone()
         waited = time.monotonic() - started
         if row is not None and row[0]:
@@ -235,11 +239,6 @@ def acquire_lock(
         on_wait(holder)
         time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - spreads the tries, guards nothing
         pause = min(pause * 1.5, 1.0)
-
-
-def release_lock(connection: psycopg.Connection[Any], names: Names) -> None:
-    """Give the lock back."""
-    connection.execute("SELECT pg_catalog.pg_advisory_unlock(%s, %s)", [LOCK_CLASS, names.lock_key])
 
 
 def check_server(connection: psycopg.Connection[Any]) -> None:

@@ -80,13 +80,6 @@ class Names:
         return int.from_bytes(hashlib.sha256(name).digest()[:4], "big", signed=True)
 
     @property
-    def lock_held(self) -> sql.Composed:
-        """A condition: this session holds the lock."""
-        return sql.SQL(
-            "EXISTS (SELECT FROM ({}) AS held WHERE held.pid = pg_catalog.pg_backend_pid())"
-        ).format(self.lock_holders)
-
-    @property
     def lock_holders(self) -> sql.Composed:
         """A query: the pid of whoever holds the lock in this database."""
         return sql.SQL(

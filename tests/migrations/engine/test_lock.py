@@ -100,6 +100,27 @@ def test_an_applications_own_advisory_locks_do_not_collide(engine: Engine) -> No
         assert engine.up(timeout=2).outcome is Outcome.APPLIED
 
 
+def test_the_lock_is_free_at_no_moment_of_a_run(engine: Engine) -> None:
+    with engine.place().connect() as connection:
+        key = engine.place().names(connection).lock_key
+    engine.revisions.add("0001", "op.execute('CREATE TABLE one ()')")
+    # A step has asked whether the lock is held. Half of it is given back here: the other half is still there.
+    engine.revisions.add(
+        "0002",
+        f"""
+        ask = op.get_bind().exec_driver_sql
+        assert ask('SELECT pg_advisory_unlock({LOCK_CLASS}, {key})').scalar()
+        assert ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted"
+            " AND pid = pg_backend_pid()").scalar() == 1
+        assert ask('SELECT pg_try_advisory_lock({LOCK_CLASS}, {key})').scalar()
+        """,
+    )
+
+    result = engine.up()
+
+    assert (result.outcome, result.to) == (Outcome.APPLIED, "0002"), result.message
+
+
 def test_a_lost_lock_is_retried_until_it_is_got(engine: Engine) -> None:
     engine.revisions.add("0001", "op.execute('CREATE TABLE one (id int)')")
     engine.up()
