@@ -72,7 +72,7 @@ check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated file
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 3
-	@$(BIN)/pytest -q -p no:cacheprovider tests/test_layout.py tests/test_documentation.py tests/operator/test_crd.py
+	@$(BIN)/pytest -q -p no:cacheprovider tests/test_layout.py tests/test_documentation.py tests/operator/test_crd.py tests/deploy/test_generated.py
 
 format: $(INSTALLED) ## put the code into its form
 	@$(BIN)/ruff format --quiet
@@ -91,6 +91,7 @@ bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembi
 .PHONY: generate requirements wheel
 generate: $(INSTALLED) ## write the files that are made from the code
 	@$(BIN)/python -m schema_operator.crd > deploy/crd/schemamigrations.yaml
+	@$(BIN)/python deploy/generate.py
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 requirements: $(INSTALLED) ## write the hashed requirement files anew

@@ -1,0 +1,75 @@
+"""Writes the manifests that are made from other files here: ``make generate``.
+
+Tools want them in one piece, people and tests want the pieces.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+DEPLOY: Final = Path(__file__).parent
+RESOURCE: Final = "migrations.tenant-registry.dev_SchemaMigration"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as they are."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the library's signature
+        super().increase_indent(flow, indentless=False)
+
+
+def _text(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in data else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def generated() -> dict[Path, str]:
+    """Return the text of each generated file."""
+    return {DEPLOY / "argocd" / "argocd-cm.yaml": _argocd()}
+
+
+def _argocd() -> str:
+    """Return what Argo CD's own ConfigMap needs to know of the resource."""
+    folder = DEPLOY / "argocd"
+    names = sorted(path.parent.name for path in folder.glob("actions/*/action.lua"))
+    actions = {
+        "discovery.lua": (folder / "actions" / "discovery.lua").read_text(),
+        "definitions": [
+            {"name": name, "action.lua": (folder / "actions" / name / "action.lua").read_text()}
+            for name in names
+        ],
+    }
+    return _dump(
+        "Argo CD's health and actions for SchemaMigrations. Made by `make generate` from the .lua"
+        " files\n# here; beside what the ConfigMap holds already:\n#   kubectl patch configmap"
+        " argocd-cm -n argocd --patch-file deploy/argocd/argocd-cm.yaml",
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "argocd-cm"},
+            "data": {
+                f"resource.customizations.health.{RESOURCE}": (folder / "health.lua").read_text(),
+                f"resource.customizations.actions.{RESOURCE}": _yaml(actions),
+            },
+        },
+    )
+
+
+def _dump(comment: str, document: dict[str, Any]) -> str:
+    return f"# {comment}\n{_yaml(document)}"
+
+
+def _yaml(document: dict[str, Any]) -> str:
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1000)
+    return text
+
+
+if __name__ == "__main__":
+    for path, text in generated().items():
+        path.write_text(text)
