@@ -50,7 +50,7 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-postgres-matrix test-short test-trees check format
+.PHONY: test test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal $(TESTS)
@@ -67,12 +67,18 @@ test-short: $(INSTALLED) ## the tests that need no service
 test-trees: $(INSTALLED) ## other people's trees from nothing to their heads, beside their own commands (about 3 minutes): NAMES="optuna"
 	@$(BIN)/python -m local_trees $(NAMES)
 
+# Not built here: that takes minutes, for a file that seldom changes.
+PROMTOOL ?= promtool
+test-alerts: ## what sets each alert off, by Prometheus' own promtool: PROMTOOL=… names it
+	@$(PROMTOOL) check rules deploy/prometheus/rules.yaml
+	@$(PROMTOOL) test rules deploy/prometheus/rules_test.yaml
+
 check: $(INSTALLED) ## the one gate: format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 3
-	@$(BIN)/pytest -q -p no:cacheprovider tests/test_layout.py tests/test_documentation.py tests/operator/test_crd.py tests/deploy/test_generated.py
+	@$(BIN)/pytest -q -p no:cacheprovider tests/test_layout.py tests/test_documentation.py tests/operator/test_crd.py tests/deploy/test_generated.py tests/deploy/test_metrics.py
 
 format: $(INSTALLED) ## put the code into its form
 	@$(BIN)/ruff format --quiet

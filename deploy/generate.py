@@ -31,7 +31,10 @@ _Dumper.add_representer(str, _text)
 
 def generated() -> dict[Path, str]:
     """Return the text of each generated file."""
-    return {DEPLOY / "argocd" / "argocd-cm.yaml": _argocd()}
+    return {
+        DEPLOY / "argocd" / "argocd-cm.yaml": _argocd(),
+        DEPLOY / "prometheus" / "prometheusrule.yaml": _prometheus(),
+    }
 
 
 def _argocd() -> str:
@@ -57,6 +60,24 @@ def _argocd() -> str:
                 f"resource.customizations.health.{RESOURCE}": (folder / "health.lua").read_text(),
                 f"resource.customizations.actions.{RESOURCE}": _yaml(actions),
             },
+        },
+    )
+
+
+def _prometheus() -> str:
+    """Return the alerts as the Prometheus operator wants them."""
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yaml").read_text())
+    return _dump(
+        "The alerts of rules.yaml for the Prometheus operator. Made by `make generate`.",
+        {
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {
+                "name": "schema-operator",
+                "namespace": "schema-operator",
+                "labels": {"app.kubernetes.io/name": "schema-operator"},
+            },
+            "spec": rules,
         },
     )
 
