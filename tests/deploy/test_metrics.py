@@ -189,7 +189,7 @@ def test_the_operators_pods_are_scraped_with_their_own_namespaces() -> None:
     monitor: dict[str, Any] = yaml.safe_load(
         (ROOT / "deploy/prometheus/podmonitor.yaml").read_text()
     )["spec"]
-    documents = yaml.safe_load((ROOT / "deploy/kustomize/base/deployment.yaml").read_text())
+    documents = yaml.safe_load((ROOT / "deploy/kustomize/operator/deployment.yaml").read_text())
     template = documents["spec"]["template"]
     (endpoint,) = monitor["podMetricsEndpoints"]
     assert endpoint["honorLabels"] is True

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "deploy" / "crd" / "schemamigrations.yaml"
 MANIFESTS = ROOT / "deploy" / "kustomize" / "base"
+RIGHTS = ROOT / "deploy" / "kustomize" / "operator" / "rbac.yaml"
 OPERATOR = Path(sys.executable).with_name("schema-operator")
 PRETENDER = Path(__file__).with_name("pretender.py")
 IMAGE = "local/pretender:1"
@@ -53,11 +54,17 @@ def installed(cluster: Cluster) -> Cluster:
 
 @dataclasses.dataclass
 class Operator:
-    """A running operator."""
+    """A running operator.
+
+    Attributes:
+        place: the namespace of its ServiceAccount.
+    """
 
     cluster: Cluster
     arguments: tuple[str, ...]
     log: Path
+    place: str = "schema-operator"
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -75,7 +82,7 @@ class Operator:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"]},
+                env={"PATH": os.environ["PATH"], **self.environment},
             )
         before = len(self.lines("listening"))
 
@@ -89,7 +96,7 @@ class Operator:
 
     def _kubeconfig(self) -> Path:
         """The administrator's kubeconfig with a token of the operator's own account in it."""
-        account = ("schema-operator", "--namespace=schema-operator")
+        account = ("schema-operator", f"--namespace={self.place}")
         token = self.cluster.kubectl("create", "token", *account, "--duration=1h")
         view = self.cluster.kubectl("config", "view", "--minify", "--raw", "--flatten", "-ojson")
         document = json.loads(view)

@@ -11,7 +11,7 @@ import yaml
 
 from local_kubernetes.errors import ClusterError
 from schema_operator import duration
-from tests.operator.fix_operator import MANIFESTS, migration
+from tests.operator.fix_operator import MANIFESTS, RIGHTS, migration
 from tests.operator.test_duration import BAD, GOOD
 from tests.operator.test_job import TEMPLATE, manifest
 
@@ -348,7 +348,7 @@ def test_the_operator_may_not(installed: Cluster, question: tuple[str, ...]) -> 
 
 
 def test_no_rule_names_secrets_or_everything() -> None:
-    documents = yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text())
+    documents = yaml.safe_load_all(RIGHTS.read_text())
     rules = [rule for document in documents for rule in document.get("rules", ())]
     assert rules
     for rule in rules:
@@ -358,7 +358,7 @@ def test_no_rule_names_secrets_or_everything() -> None:
 
 
 def test_the_rights_are_those_that_are_used_and_no_more() -> None:
-    documents = list(yaml.safe_load_all((MANIFESTS / "rbac.yaml").read_text()))
+    documents = list(yaml.safe_load_all(RIGHTS.read_text()))
     granted = {
         (document["metadata"].get("namespace", "everywhere"), resource, verb)
         for document in documents
