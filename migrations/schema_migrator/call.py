@@ -8,6 +8,8 @@ import socket
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from schema_migrator import loading
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
@@ -103,6 +105,7 @@ class Call:
 
     def run(self) -> Run:
         """Return a run on the database, along the tree."""
-        from schema_migrator.run import Run
+        with loading.undisturbed():
+            from schema_migrator.run import Run
 
-        return Run(self.place, self.tree, self.console, timeout=self.values["timeout"])
+            return Run(self.place, self.tree, self.console, timeout=self.values["timeout"])
