@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import pytest
 
 pytest_plugins = [
+    "tests.fix_secrets",
     "tests.fix_cluster",
     "tests.fix_database",
     "tests.fix_migrator",

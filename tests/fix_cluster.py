@@ -27,10 +27,13 @@ from local_kubernetes.cluster import EXISTING_VARIABLE, Cluster
 from local_kubernetes.launch import Options
 from local_kubernetes.processes import Identity
 from local_kubernetes.progress import Progress
+from tests.fix_secrets import gather
 from tests.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.witness import Witness
 
 T = TypeVar("T")
 
@@ -93,12 +96,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def namespace(cluster: Cluster) -> Iterator[str]:
+def namespace(cluster: Cluster, api: client.ApiClient, witness: Witness) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex[:10]}"
     cluster.kubectl("create", "namespace", name)
     # Without it the server refuses pods.
     cluster.kubectl("wait", "--for=create", "serviceaccount/default", "-n", name, "--timeout=20s")
     yield name
+    for source, text in gather(Objects(cluster, name, api)):
+        witness.text(source, text)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
@@ -137,6 +142,11 @@ class Objects:
         found = self._request(f"{self._path(kind)}?{urlencode({'labelSelector': selector})}")
         items: list[dict[str, Any]] = (found or {"items": []})["items"]
         return items
+
+    def texts(self, kind: str) -> Iterator[tuple[str, str]]:
+        """Those of a kind by name, each as one text."""
+        for document in self.list(kind):
+            yield document["metadata"]["name"], json.dumps(document)
 
     def delete(self, kind: str, name: str, *options: str) -> None:
         """Asks for a deletion, and waits for nothing."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.postgres_server import Source
+    from tests.witness import Witness
 
 VERSIONS = (16, 18)
 _FIXTURE = "postgres_server"
@@ -53,12 +54,15 @@ def postgres_server(request: pytest.FixtureRequest, postgres_servers: Servers) -
 
 
 @pytest.fixture
-def new_database(postgres_server: PostgresServer) -> Iterator[Callable[..., Database]]:
+def new_database(
+    postgres_server: PostgresServer, witness: Witness
+) -> Iterator[Callable[..., Database]]:
     """Makes databases, empty or copied from a template, that go with the test."""
     made: list[Database] = []
 
     def make(template: str = "template1") -> Database:
         made.append(postgres_server.create_database(template))
+        witness.secret(made[-1].url)
         return made[-1]
 
     yield make

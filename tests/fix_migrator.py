@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from schema_migrator.result import Result
     from schema_migrator.tree import Step
     from tests.postgres_server import Database
+    from tests.witness import Witness
 
 MIGRATE = Path(sys.executable).with_name("migrate")
 """The command as it is installed, of the wheel or of the checkout."""
@@ -170,9 +171,12 @@ class Ended:
 class Command:
     """The command ``migrate`` as processes of their own."""
 
-    def __init__(self, database: Database, revisions: Revisions, folder: Path) -> None:
+    def __init__(
+        self, database: Database, revisions: Revisions, folder: Path, witness: Witness
+    ) -> None:
         self.database = database
         self.revisions = revisions
+        self.witness = witness
         self.result_file = folder / "termination-log"
         self._started: list[subprocess.Popen[str]] = []
 
@@ -209,6 +213,8 @@ class Command:
                 f"migrate did not end in {timeout} s; it was at:\n{process.communicate()[1]}"
             )
         assert "Traceback" not in out + err
+        self.witness.text(f"output of {process.args!r}", out + err)
+        self.witness.text(f"result of {process.args!r}", json.dumps(self.result()))
         return Ended(process.returncode, out, err, self.result())
 
     def __call__(self, *arguments: str, **variables: str) -> Ended:
@@ -255,8 +261,10 @@ def engine(database: Database, revisions: Revisions) -> Engine:
 
 
 @pytest.fixture
-def migrate(database: Database, revisions: Revisions, tmp_path: Path) -> Iterator[Command]:
+def migrate(
+    database: Database, revisions: Revisions, tmp_path: Path, witness: Witness
+) -> Iterator[Command]:
     """The command on an empty database and an empty tree."""
-    command = Command(database, revisions, tmp_path)
+    command = Command(database, revisions, tmp_path, witness)
     yield command
     command.end()

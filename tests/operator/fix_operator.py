@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from local_kubernetes.cluster import Cluster
+    from tests.witness import Witness
 
 ROOT = Path(__file__).parents[2]
 CRD = ROOT / "deploy" / "crd" / "schemamigrations.yaml"
@@ -143,12 +144,18 @@ class Operator:
 
 @pytest.fixture
 def operator(
-    installed: Cluster, namespace: str, tmp_path: Path, request: pytest.FixtureRequest
+    installed: Cluster,
+    namespace: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    witness: Witness,
 ) -> Iterator[Operator]:
     """An operator that looks after the test's namespace alone."""
     failed = request.session.testsfailed
     with operating(installed, namespace, tmp_path / "operator.log") as running:
         yield running
+        if running.ready():
+            witness.text(f"metrics in {namespace}", running.http("/metrics"))
         if request.session.testsfailed > failed:
             sys.stderr.write(running.log.read_text())
 
