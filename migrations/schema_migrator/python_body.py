@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
+    from sqlalchemy.engine import Connection as AlchemyConnection
+
     from schema_migrator.history import Names
     from schema_migrator.marker import Marker
     from schema_migrator.session import Connection
@@ -41,9 +43,14 @@ class PythonBody:
         self._directory = tree.alembic
         self._names = names
         self._config = configuration(tree.location, connection)
+        self._environment: EnvironmentContext
         self._frame = Frame(options={"target_metadata": tree.metadata})
+        self._context: MigrationContext | None = None
+        """The last revision's, where that came to its end: making one takes as long as a statement."""
+
         self._memo: dict[Any, Any] = {}
         """What Alembic remembers from one revision to the next: the enumerated types that it made."""
+
         self._engine = create_engine(
             dialect.UNCAST if connection.binds_in_client else "postgresql+psycopg://",
             creator=lambda: connection,
@@ -90,23 +97,11 @@ class PythonBody:
         # the engine's, and closing the connection finds nothing left to do.
         frame = self._frame
         with self._engine.connect() as plain:
-            connection = plain.execution_options(**frame.execution_options)
-            environment = EnvironmentContext(self._config, self._directory)
-            options = {
-                **frame.options,
-                "script": self._directory,
-                "transaction_per_migration": True,
-                "version_table": self._names.version_table,
-                "version_table_schema": self._names.schema,
-            }
-            context = MigrationContext(connection.dialect, connection, options, environment)
-            # Only of those that stayed: a revision that is rolled back takes its types with it.
-            context.impl.memo.update(copy.deepcopy(self._memo))
-            environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
+            context = self._context_on(plain.execution_options(**frame.execution_options))
             # What SQLAlchemy asks on a first connection is behind it now.
             self._connection.begin_revision(marker, skip=skip)
             try:
-                with environment, Operations.context(context):
+                with self._environment, Operations.context(context):
                     context.begin_transaction(_per_migration=True)
                     function(**frame.arguments)
                     self._tell_callbacks(context, step)
@@ -114,7 +109,32 @@ class PythonBody:
             finally:
                 self._connection.end_revision()
             complete(marker)
-            self._memo = context.impl.memo
+            self._context = context
+
+    def _context_on(self, connection: AlchemyConnection) -> MigrationContext:
+        """Return Alembic's context for the next revision: the last one's, or a new one after an error.
+
+        Alembic itself has one for all revisions, so none of them can count on another.
+        """
+        context, self._context = self._context, None
+        if context is None:
+            self._environment = EnvironmentContext(self._config, self._directory)
+            options = {
+                **self._frame.options,
+                "script": self._directory,
+                "transaction_per_migration": True,
+                "version_table": self._names.version_table,
+                "version_table_schema": self._names.schema,
+            }
+            context = MigrationContext(connection.dialect, connection, options, self._environment)
+            # Only of those that stayed: a revision that is rolled back takes its types with it.
+            context.impl.memo.update(self._memo)
+            self._environment._migration_context = context  # noqa: SLF001 - what env.py's configure() would set
+        else:
+            context.connection = context.impl.connection = connection
+            context._transaction = None  # noqa: SLF001 - the last connection's, which was never ended
+        self._memo = copy.deepcopy(context.impl.memo)
+        return context
 
     def _begin(self) -> None:
         """Put the session in order and begin the revision's transaction, in one round trip.

@@ -142,6 +142,24 @@ def test_a_lost_lock_is_retried_until_it_is_got(engine: Engine) -> None:
     assert result.lock_wait_seconds > 0.3
 
 
+def test_an_enumerated_type_that_was_rolled_back_is_made_again(engine: Engine) -> None:
+    engine.execute("CREATE SEQUENCE tries")
+    engine.revisions.add("0001", "op.execute('CREATE TABLE one ()')")
+    engine.revisions.add(
+        "0002",
+        """
+        op.create_table('two', sa.Column('c', sa.Enum('x', 'y', name='kind')))
+        if op.get_bind().exec_driver_sql("SELECT nextval('tries')").scalar() == 1:
+            op.execute("DO 'BEGIN RAISE lock_not_available; END'")
+        """,
+    )
+
+    result = engine.up()
+
+    assert (result.outcome, result.to) == (Outcome.APPLIED, "0002"), result.message
+    assert engine.query("SELECT last_value FROM tries") == [(2,)]
+
+
 def test_a_lock_that_is_never_got_ends_with_the_runs_time(engine: Engine) -> None:
     engine.revisions.add("0001", "op.execute('CREATE TABLE one (id int)')")
     engine.up()
