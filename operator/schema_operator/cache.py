@@ -11,13 +11,13 @@ import collections
 import dataclasses
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
+from schema_operator import names, projection
 from schema_operator.run import Hold, Waiting, observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from schema_operator import projection
     from schema_operator.names import Key
 
 Name = tuple[str, str]
@@ -95,6 +95,7 @@ class Cache:
         self._pods_of: dict[Name, set[Name]] = {}
         self._pods_on: dict[str, set[Name]] = {}
         self._working: set[Name] = set()
+        self._dependents: dict[Key, set[Name]] = {}
 
     @property
     def working(self) -> int:
@@ -105,15 +106,39 @@ class Cache:
 
     def put_resource(self, view: projection.ResourceView) -> bool:
         """Take over a resource and return whether it is news."""
-        return self.resources.put((view.key.namespace, view.key.name), view)
+        name = (view.key.namespace, view.key.name)
+        before = self.resources.get(name)
+        if not self.resources.put(name, view):
+            return False
+        if before is None or before.spec != view.spec:
+            self._depend(before, view)
+        return True
 
     def drop_resource(self, key: Key, uid: str) -> bool:
         """Take a resource out and return whether it was there."""
-        return self.resources.delete((key.namespace, key.name), uid) is not None
+        before = self.resources.delete((key.namespace, key.name), uid)
+        self._depend(before, None)
+        return before is not None
 
     def resource(self, key: Key) -> projection.ResourceView | None:
         """Return a resource, or None."""
         return self.resources.get((key.namespace, key.name))
+
+    def dependents_of(self, key: Key) -> tuple[Key, ...]:
+        """Return the resources that depend on a resource, whether that exists or not."""
+        found = self._dependents.get(key, ())
+        return tuple(names.Key(namespace, name) for namespace, name in found)
+
+    def _depend(
+        self, before: projection.ResourceView | None, after: projection.ResourceView | None
+    ) -> None:
+        """Note whom a resource depends on, and whom no more."""
+        if before is not None:
+            for key in _dependencies(before):
+                _discard(self._dependents, key, (key.namespace, before.key.name))
+        if after is not None:
+            for key in _dependencies(after):
+                self._dependents.setdefault(key, set()).add((key.namespace, after.key.name))
 
     # Jobs
 
@@ -207,6 +232,10 @@ class Cache:
             held = isinstance(run.state, Waiting) and run.state.hold is not Hold.STARTING
             working = run.under_way and not held
         (self._working.add if working else self._working.discard)(name)
+
+
+def _dependencies(view: projection.ResourceView) -> Iterable[Key]:
+    return (names.Key(view.key.namespace, name) for name in projection.depends_on(view))
 
 
 K = TypeVar("K")

@@ -84,6 +84,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         kubeconfig=None if kubeconfig is None else Path(kubeconfig),
         workers=_number(value("workers") or "16", "workers"),
         maximum_runs=_number(value("maximum_runs") or "100", "maximum-runs"),
+        allowed_images=tuple(
+            given["allowed_image"] or _words(environment.get(f"{_VARIABLES}ALLOWED_IMAGE", ""))
+        ),
         start_allowance=_duration(value("start_allowance") or "1h", "start-allowance"),
         resync=_duration(value("resync") or "10m", "resync"),
         health_listen=None if listen is None else _address(listen),
@@ -127,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--maximum-runs", metavar="N", help="migrators at work at the same moment; default 100"
+    )
+    run.add_argument(
+        "--allowed-image",
+        action="append",
+        metavar="PATTERN",
+        help="run images that match this, as registry.example/team/*; can be given several times;"
+        " default: all",
     )
     run.add_argument(
         "--start-allowance",

@@ -36,6 +36,12 @@ _COLUMN_TEXTS: Final = {
     "Image": "The migrator's image.",
 }
 
+_CIRCLE_RULE: Final = {
+    "rule": "!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(one, one.name == self.metadata.name)",
+    "message": "a SchemaMigration can't depend on itself",
+    "fieldPath": ".spec.dependsOn",
+}
+
 _NAME_RULE: Final = {
     "rule": "size(self.metadata.name) <= 47 && !self.metadata.name.contains('.')",
     "message": "the name must be at most 47 characters long and without dots:"
@@ -90,7 +96,7 @@ def schema() -> dict[str, Any]:
     structural: dict[str, Any] = _structural(document, definitions)
     structural["required"] = ["spec"]
     structural["properties"]["status"]["default"] = resource.FIRST_STATUS
-    structural["x-kubernetes-validations"] = [_NAME_RULE]
+    structural["x-kubernetes-validations"] = [_NAME_RULE, _CIRCLE_RULE]
     return structural
 
 

@@ -16,17 +16,19 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from schema_operator import kind
+
 if TYPE_CHECKING:
     from schema_operator import resource
+    from schema_operator.kind import Kind
 
 RECIPE: Final = "v1"
 """The recipe of new digests."""
 
-RUN_APPLY: Final = "apply"
-"""The kind of a run that moves the database."""
 
-
-def of_run(uid: str, spec: resource.Spec, requested_at: str, run: str = RUN_APPLY) -> str:
+def of_run(
+    uid: str, spec: resource.Spec, requested_at: str, run: Kind | None = None, due: str = ""
+) -> str:
     """Return the digest of the run that a resource wants.
 
     Not in it, since a change of these starts no run: suspend, the timeouts,
@@ -36,24 +38,30 @@ def of_run(uid: str, spec: resource.Spec, requested_at: str, run: str = RUN_APPL
         uid: the resource's uid, so that a resource made again runs again.
         spec: what is wanted.
         requested_at: the annotation's value; the empty string where it is absent.
-        run: the kind of run.
+        run: the kind of run; None: the one that carries out the spec.
+        due: when a verification was due, which tells it from the one before.
     """
     secret = spec.database.url_secret_ref
+    force = spec.force
     wish: dict[str, Any] = {
         "uid": uid,
         "image": spec.image,
         "tree": spec.tree,
         "target": spec.target,
         "allowDowngrade": spec.allow_downgrade,
-        "baseline": None,
+        "baseline": spec.baseline,
         "onDatabaseAhead": str(spec.on_database_ahead),
-        "approval": "NotRequired",
-        "approvedPlan": None,
-        "force": None,
+        "approval": str(spec.approval),
+        "approvedPlan": spec.approved_plan,
+        "force": None
+        if force is None
+        else {"incident": force.incident, "revision": force.revision},
         "requestedAt": requested_at,
         "secretRef": {"name": secret.name, "key": secret.key},
-        "run": run,
+        "run": str(run or kind.of_wish(spec)),
     }
+    if due:
+        wish["due"] = due
     return f"{RECIPE}:{hashlib.sha256(_canonical(wish)).hexdigest()}"
 
 

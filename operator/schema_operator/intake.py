@@ -36,9 +36,11 @@ class Intake:
         view = projection.of_resource(body)
         if kind == DELETED:
             self._cache.drop_resource(view.key, view.uid)
-            self._queue.add(view.key)
-        elif self._cache.put_resource(view):
-            self._queue.add(view.key)
+        elif not self._cache.put_resource(view):
+            return
+        self._queue.add(view.key)
+        for dependent in self._cache.dependents_of(view.key):
+            self._queue.add(dependent)
 
     def job(self, kind: str | None, body: projection.Body) -> None:
         """Take over an event of a Job."""

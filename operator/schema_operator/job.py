@@ -11,17 +11,19 @@ import math
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from schema_operator import digest, duration, names, resource, run
+from schema_operator import digest, duration, names, parts, run
+from schema_operator.kind import Kind
 
 if TYPE_CHECKING:
+    from schema_operator import resource
     from schema_operator.world import Start, Wanted
 
 USER: Final = 65532
 """The user and group that a migrator runs as, whatever the image says."""
 
 _POLICIES: Final = {
-    resource.DatabaseAheadPolicy.BLOCK: "refuse",
-    resource.DatabaseAheadPolicy.ACCEPT: "accept",
+    parts.DatabaseAheadPolicy.BLOCK: "refuse",
+    parts.DatabaseAheadPolicy.ACCEPT: "accept",
 }
 
 _LEAVE_IN_PEACE: Final = {
@@ -93,7 +95,7 @@ def manifest(
                 names.ANNOTATION_DIGEST: start.digest,
                 names.ANNOTATION_GENERATION: str(wanted.generation),
                 names.ANNOTATION_ATTEMPT: str(start.attempt),
-                names.ANNOTATION_RUN: digest.RUN_APPLY,
+                names.ANNOTATION_RUN: str(start.kind),
                 names.ANNOTATION_SERIES: start.series.astimezone(UTC).isoformat(),
                 names.ANNOTATION_FAILURES: str(start.failures),
                 names.ANNOTATION_TIMEOUT: str(timeout),
@@ -152,7 +154,6 @@ def _pod(spec: resource.Spec, start: Start, deadline: int) -> dict[str, Any]:
 
 
 def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
-    downgrade = ["--allow-downgrade"] if spec.allow_downgrade else []
     template = spec.pod_template.dump("resources", "env", "env_from", "volume_mounts")
     sources = {"envFrom": template["envFrom"]} if "envFrom" in template else {}
     return {
@@ -160,7 +161,7 @@ def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
         "name": names.CONTAINER,
         "image": spec.image,
         "imagePullPolicy": str(spec.image_pull_policy),
-        "args": ["goto", *downgrade, spec.target],
+        "args": _arguments(spec, start),
         "env": [*template.get("env", ()), *_environment(spec, start)],
         "terminationMessagePath": _RESULT_FILE,
         "terminationMessagePolicy": "File",
@@ -177,6 +178,17 @@ def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
     }
 
 
+def _arguments(spec: resource.Spec, start: Start) -> list[str]:
+    if start.kind is not Kind.APPLY:
+        return ["plan", spec.target]
+    words = ["goto"]
+    if spec.allow_downgrade:
+        words.append("--allow-downgrade")
+    if spec.approval is parts.Approval.REQUIRED:
+        words += ["--plan-id", spec.approved_plan or "none"]
+    return [*words, spec.target]
+
+
 def _environment(spec: resource.Spec, start: Start) -> list[dict[str, Any]]:
     secret = spec.database.url_secret_ref
     values = {
@@ -188,8 +200,15 @@ def _environment(spec: resource.Spec, start: Start) -> list[dict[str, Any]]:
         "MIGRATE_RUN_ID": start.job,
         "MIGRATE_IMAGE": spec.image,
     }
+    if start.kind is not Kind.APPLY:
+        # A plan shows what it would take; here it is refused where the run would be.
+        values["MIGRATE_ALLOW_DOWNGRADE"] = str(spec.allow_downgrade).lower()
     if spec.tree is not None:
         values["MIGRATE_TREE"] = spec.tree
+    if spec.baseline is not None:
+        values["MIGRATE_BASELINE"] = spec.baseline
+    if spec.force is not None and start.kind is Kind.APPLY:
+        values["MIGRATE_RESOLVE"] = f"{spec.force.incident}={spec.force.revision}"
     reference = {"name": secret.name, "key": secret.key}
     return [
         {"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": reference}},

@@ -5,14 +5,24 @@ from __future__ import annotations
 from typing import Final
 
 from schema_migrator.result import Outcome, Refusal
+from schema_operator.kind import Kind
 from schema_operator.reason import Reason
-from schema_operator.run import Ended, Hold, Lost, NotBegun, Running, State, Waiting
+from schema_operator.run import Ended, Hold, Lost, NotBegun, Run, Running, Waiting
 
 
-def of_state(state: State) -> tuple[Reason, bool]:
-    """Return what a run's end means, and whether it counts against the limit of retries."""
-    match state:
+def of_run(run: Run, *, unapproved: bool) -> tuple[Reason, bool]:
+    """Return what a run's end means, and whether it counts against the limit of retries.
+
+    Args:
+        run: the run.
+        unapproved: whether a plan has to be approved and none was: then a run that
+            was refused for that is no failure, it has brought the plan.
+    """
+    match run.state:
         case Ended(result=result):
+            planned = result.outcome is Outcome.PLANNED and run.job.kind is not Kind.APPLY
+            if planned or (unapproved and result.refusal is Refusal.PLAN_OUTDATED):
+                return Reason.AWAITING_APPROVAL, False
             if result.outcome is Outcome.REFUSED:
                 return REFUSALS[result.refusal], False
             return OUTCOMES[result.outcome]
@@ -51,8 +61,8 @@ REFUSALS: Final[dict[Refusal | None, Reason]] = {
     Refusal.DATABASE_AHEAD: Reason.DATABASE_AHEAD,
     Refusal.HISTORY_EDITED: Reason.HISTORY_EDITED,
     Refusal.POSITION_LOST: Reason.HISTORY_EDITED,
+    Refusal.PLAN_OUTDATED: Reason.PLAN_OUTDATED,
     # Nothing that the operator asks for is refused so; a newer migrator may say more.
-    Refusal.PLAN_OUTDATED: Reason.MIGRATION_FAILED,
     Refusal.NOT_AT_HEAD: Reason.MIGRATION_FAILED,
     Refusal.INCIDENT_MISMATCH: Reason.MIGRATION_FAILED,
     Refusal.ALREADY_POSITIONED: Reason.MIGRATION_FAILED,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 from typing import TYPE_CHECKING
 
 import pydantic
 
-from schema_operator import digest, projection, resource, run
+from schema_operator import dependency, digest, projection, resource, run
 from schema_operator.world import Blocker, Rejection, Wanted, World
 
 if TYPE_CHECKING:
@@ -35,13 +36,13 @@ def wanted(view: projection.ResourceView) -> Wanted:
         generation=view.generation,
         deleting=view.deleting,
         requested_at=view.requested_at,
-        spec=_spec(view.spec),
+        spec=spec_of(view.spec),
         status=status,
     )
 
 
 @functools.lru_cache(maxsize=1024)
-def _spec(text: bytes) -> resource.Spec | str:
+def spec_of(text: bytes) -> resource.Spec | str:
     """Return a spec, or what is wrong with it; the same text is read again and again."""
     try:
         return resource.Spec.model_validate_json(text)
@@ -63,6 +64,7 @@ def world(  # noqa: PLR0913 - what a world consists of
     view: projection.ResourceView,
     *,
     maximum_runs: int,
+    allowed_images: Sequence[str],
     rejection: Rejection | None,
     now: datetime,
 ) -> World:
@@ -75,7 +77,12 @@ def world(  # noqa: PLR0913 - what a world consists of
     ]
     runs.sort(key=lambda one: one.order, reverse=True)
     blocker = None
+    unmet = disallowed = ""
+    circle: tuple[str, ...] = ()
     if isinstance(wish.spec, resource.Spec):
+        unmet = dependency.unmet(cache, view.key, wish.spec)
+        circle = dependency.circle(cache, view.key, wish.spec)
+        disallowed = _disallowed(wish.spec.image, allowed_images)
         database = database_of(view.key, wish.spec)
         blocker = _blocker(
             cache.jobs_on(database), cache.pods_on(database), view, runs
@@ -87,7 +94,17 @@ def world(  # noqa: PLR0913 - what a world consists of
         blocker=blocker,
         queued=cache.working + slots.starting >= maximum_runs,
         rejection=rejection,
+        unmet=unmet,
+        circle=circle,
+        disallowed=disallowed,
     )
+
+
+def _disallowed(image: str, allowed: Sequence[str]) -> str:
+    """Return why an image may not be run, in words; empty: it may."""
+    if not allowed or any(fnmatch.fnmatchcase(image, pattern) for pattern in allowed):
+        return ""
+    return f"{image} matches none of the patterns that it was told to allow: {', '.join(allowed)}"
 
 
 def _settled(seen: run.Run, status: resource.Status) -> run.Run:

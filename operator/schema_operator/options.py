@@ -27,6 +27,7 @@ class Options:
         kubeconfig: where to find the API server; None: as a pod does.
         workers: how many resources are looked after at the same moment.
         maximum_runs: how many migrators may be at work at the same moment.
+        allowed_images: patterns of images that may be run, where * stands for anything; empty: all.
         start_allowance: how long a pod may take to start its migrator.
         resync: how often what is known is compared with what exists.
         health_listen: the address and port of health and metrics; None: none.
@@ -41,6 +42,7 @@ class Options:
     kubeconfig: Path | None = None
     workers: int = 16
     maximum_runs: int = 100
+    allowed_images: tuple[str, ...] = ()
     start_allowance: timedelta = timedelta(hours=1)
     resync: timedelta = timedelta(minutes=10)
     health_listen: tuple[str, int] | None = None

@@ -55,6 +55,8 @@ async def run(options: Options) -> None:
 
     def touched(key: Key, database: str | None) -> None:
         queue.add(key)
+        for dependent in cache.dependents_of(key):
+            queue.add(dependent)
         if database is not None:
             reconciler.wake(database)
 

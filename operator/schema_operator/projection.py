@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from schema_operator import names
+from schema_operator.kind import Kind
 
 Body = Mapping[str, Any]
 """An object of the API server, as JSON reads it."""
@@ -67,6 +68,7 @@ class JobView:
         failures: how many attempts of this series had failed before it.
         series: when the series of attempts began.
         timeout: the run's timeout.
+        kind: what its run is for.
         created: when it was created.
         finished: when it got the condition Complete or Failed; None while it has neither.
         complete: whether that condition is Complete.
@@ -89,6 +91,7 @@ class JobView:
     series: datetime
     timeout: timedelta
     created: datetime
+    kind: Kind = Kind.APPLY
     finished: datetime | None = None
     complete: bool = False
     words: str = ""
@@ -254,6 +257,7 @@ def of_job(body: Body) -> JobView:
         series=_time(annotations.get(names.ANNOTATION_SERIES)) or created,
         timeout=timedelta(seconds=_number(annotations.get(names.ANNOTATION_TIMEOUT))),
         created=created,
+        kind=_kind(annotations.get(names.ANNOTATION_RUN)),
         finished=None if end is None else _time(end.get("lastTransitionTime")) or created,
         complete=end is not None and end.get("type") == "Complete",
         words="" if end is None else _words(end),
@@ -284,6 +288,21 @@ def of_pod(body: Body) -> PodView:
         migrate=None if migrate is None else _container(migrate.get("state") or {}),
         image="" if migrate is None else _image(migrate),
     )
+
+
+def _kind(text: str | None) -> Kind:
+    try:
+        return Kind(text or Kind.APPLY)
+    except ValueError:
+        return Kind.APPLY
+
+
+def depends_on(view: ResourceView) -> tuple[str, ...]:
+    """Return the names of the resources that a resource depends on."""
+    if b'"dependsOn"' not in view.spec:
+        return ()
+    found = json.loads(view.spec).get("dependsOn") or ()
+    return tuple(str(one.get("name", "")) for one in found)
 
 
 def _is_end(condition: Body) -> bool:

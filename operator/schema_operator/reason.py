@@ -26,19 +26,24 @@ class Reason(enum.StrEnum):
     SECRET_NOT_READY = "SecretNotReady"  # noqa: S105 - a reason, no password
     IMAGE_NOT_READY = "ImageNotReady"
     POD_NOT_SCHEDULED = "PodNotScheduled"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
+    PLANNING = "Planning"
     MIGRATING = "Migrating"
     RETRYING = "Retrying"
     DATABASE_UNREACHABLE = "DatabaseUnreachable"
     LOCK_NOT_AVAILABLE = "LockNotAvailable"
     VERIFYING = "Verifying"
+    AWAITING_APPROVAL = "AwaitingApproval"
     SUSPENDED = "Suspended"
     MIGRATION_FAILED = "MigrationFailed"
     DIRTY = "Dirty"
     DOWNGRADE_NOT_ALLOWED = "DowngradeNotAllowed"
     TARGET_UNKNOWN = "TargetUnknown"
     DATABASE_AHEAD = "DatabaseAhead"
+    PLAN_OUTDATED = "PlanOutdated"
     HISTORY_EDITED = "HistoryEdited"
     CONFIGURATION_INVALID = "ConfigurationInvalid"
+    IMAGE_NOT_ALLOWED = "ImageNotAllowed"
     SPEC_INVALID = "SpecInvalid"
 
 
@@ -48,9 +53,11 @@ READY: Final = frozenset({Reason.UP_TO_DATE, Reason.DATABASE_AHEAD_ACCEPTED})
 RECONCILING: Final = frozenset(
     {
         Reason.PENDING,
+        Reason.DEPENDENCY_NOT_READY,
         Reason.SECRET_NOT_READY,
         Reason.IMAGE_NOT_READY,
         Reason.POD_NOT_SCHEDULED,
+        Reason.PLANNING,
         Reason.MIGRATING,
         Reason.RETRYING,
         Reason.DATABASE_UNREACHABLE,
@@ -67,15 +74,20 @@ STALLED: Final = frozenset(
         Reason.DOWNGRADE_NOT_ALLOWED,
         Reason.TARGET_UNKNOWN,
         Reason.DATABASE_AHEAD,
+        Reason.PLAN_OUTDATED,
         Reason.HISTORY_EDITED,
         Reason.CONFIGURATION_INVALID,
+        Reason.IMAGE_NOT_ALLOWED,
         Reason.SPEC_INVALID,
     }
 )
 """Reasons with Stalled=True: a person has to do something."""
 
-WAITING_FOR_A_PERSON: Final = frozenset({Reason.SUSPENDED})
+WAITING_FOR_A_PERSON: Final = frozenset({Reason.AWAITING_APPROVAL, Reason.SUSPENDED})
 """Reasons with neither: nothing is wrong, and nothing goes on by itself."""
 
 RETRIED: Final = frozenset({Reason.CONFIGURATION_INVALID})
 """Stalled, yet tried again now and then: what is wrong may be put right outside the resource."""
+
+FINAL: Final = READY | (STALLED - RETRIED) | {Reason.AWAITING_APPROVAL}
+"""Reasons that end what was wanted: nothing more is started for it."""

@@ -105,6 +105,7 @@ class Reconciler:
             self.slots,
             view,
             maximum_runs=self._options.maximum_runs,
+            allowed_images=self._options.allowed_images,
             rejection=self._rejection(key),
             now=now,
         )
@@ -302,6 +303,8 @@ class Reconciler:
         self._metrics.transition(old, new)
         before = old.condition(ConditionType.READY)
         ready = new["conditions"][0]
+        for dependent in self._cache.dependents_of(view.key):
+            self._queue.add(dependent)
         if before is not None and before.reason == ready["reason"]:
             return
         log.info(

@@ -7,13 +7,11 @@ resource that can't work, before anything is stored.
 
 from __future__ import annotations
 
-import enum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import pydantic
 
 from schema_operator.model import (
-    OBJECT_NAME,
     Duration,
     Model,
     Time,
@@ -23,70 +21,18 @@ from schema_operator.model import (
     rules,
     text,
 )
+from schema_operator.parts import (
+    PLAN_ID,
+    Approval,
+    Database,
+    DatabaseAheadPolicy,
+    Dependency,
+    Force,
+    ImagePullPolicy,
+    LocalReference,
+    Retry,
+)
 from schema_operator.pod_template import PodTemplate
-
-
-class ImagePullPolicy(enum.StrEnum):
-    """When the node pulls the image."""
-
-    ALWAYS = "Always"
-    IF_NOT_PRESENT = "IfNotPresent"
-    NEVER = "Never"
-
-
-class DatabaseAheadPolicy(enum.StrEnum):
-    """What to do with a database that is at a revision which the image does not know."""
-
-    BLOCK = "Block"
-    ACCEPT = "Accept"
-
-
-class LocalReference(Model):
-    """A reference to an object of the same namespace."""
-
-    name: str = text(253, pattern=OBJECT_NAME)
-    """The object's name."""
-
-
-class SecretKeyReference(Model):
-    """A reference to one key of a Secret of the same namespace."""
-
-    name: str = text(253, pattern=OBJECT_NAME)
-    """The Secret's name. The Secret need not exist yet: the run waits for it."""
-
-    key: str = text(253, default="DATABASE_URL", pattern=r"^[-._a-zA-Z0-9]+$")
-    """The key whose value is the database's URL."""
-
-
-class Database(Model):
-    """The database that is migrated."""
-
-    url_secret_ref: SecretKeyReference = pydantic.Field(
-        json_schema_extra=rules(
-            rule(
-                "self == oldSelf",
-                "the target database is immutable; create a new SchemaMigration",
-                reason="FieldValueForbidden",
-            )
-        )
-    )
-    """Where the database's URL is found. Only the migrator's pod reads it, never the operator.
-    Immutable: another database is another SchemaMigration."""
-
-
-class Retry(Model):
-    """How often, and how soon, a run that failed is tried again."""
-
-    limit: int = pydantic.Field(default=5, ge=0, le=1000)
-    """How many retries follow a first failure before the resource is Stalled. Only runs that
-    failed, ran out of time or ended unknown count; waiting for a lock, an unreachable database
-    and an interrupted run don't."""
-
-    backoff: Duration = duration_field("10s")
-    """The wait after the first attempt; it doubles with each further one."""
-
-    max_backoff: Duration = duration_field("5m")
-    """The longest wait between two attempts."""
 
 
 class Spec(Model):
@@ -117,10 +63,24 @@ class Spec(Model):
     allow_downgrade: bool = False
     """Whether revisions may be reverted to reach the target. Reverting can destroy data."""
 
+    baseline: str | None = text(128, default=None, pattern=r"^[A-Za-z0-9_.]+$")
+    """What a database that has its schema already, and no position yet, is taken to be at: a
+    revision's id. An empty database gets every revision instead. Immutable once set."""
+
     on_database_ahead: DatabaseAheadPolicy = DatabaseAheadPolicy.BLOCK
     """What to do when the database is at a revision that the image does not know, as after an
     application was rolled back. Block: Stalled. Accept: Ready, and the database is left as it
     is."""
+
+    approval: Approval = Approval.NOT_REQUIRED
+    """Required: nothing moves the database before approvedPlan names the plan in the status."""
+
+    approved_plan: str | None = text(71, default=None, pattern=PLAN_ID)
+    """The id of the plan that may be carried out, as status.plan.id names it. A plan that has
+    changed since is not carried out and needs another approval."""
+
+    force: Force | None = None
+    """Resolves one dirty event, once: it can stay here."""
 
     timeout: Duration = duration_field("15m")
     """The longest that one run takes, waiting for locks included."""
@@ -138,6 +98,13 @@ class Spec(Model):
     retry: Retry = Retry()
     """How often, and how soon, a run that failed is tried again."""
 
+    verify_interval: Duration = duration_field("0s")
+    """How often to read again where the database is, so that one that was restored or moved by
+    somebody else is noticed and brought back, or reported. 0s: never."""
+
+    depends_on: tuple[Dependency, ...] = listing(32, "name")
+    """SchemaMigrations of this namespace that must be Ready before a run starts."""
+
     history_limit: int = pydantic.Field(default=5, ge=0, le=20)
     """How many finished runs are kept, as Jobs and in the status. The newest Job always is."""
 
@@ -151,6 +118,18 @@ class Spec(Model):
                 "self.target != 'base' || self.allowDowngrade",
                 "target base needs allowDowngrade: true",
                 fieldPath=".target",
+            ),
+            rule(
+                "!has(oldSelf.baseline) || (has(self.baseline) && self.baseline == oldSelf.baseline)",
+                "baseline is immutable once set",
+                fieldPath=".baseline",
+            ),
+            rule(
+                "duration(self.verifyInterval) == duration('0s')"
+                " || (duration(self.verifyInterval) >= duration('10s')"
+                " && duration(self.verifyInterval) <= duration('8760h'))",
+                "verifyInterval must be 0s, or from 10s to 8760h",
+                fieldPath=".verifyInterval",
             ),
             rule(
                 "duration(self.timeout) >= duration('1s') && duration(self.timeout) <= duration('168h')",
@@ -217,6 +196,23 @@ class Run(Model):
     """Who held the lock that it waited for last."""
 
 
+class Plan(Model):
+    """What a run would do, for a person to approve."""
+
+    id: str = text(71, pattern=PLAN_ID)
+    """What approvedPlan has to say."""
+
+    revisions: tuple[Annotated[str, pydantic.Field(max_length=128)], ...] = listing(1000)
+    """The revisions that are applied or reverted, in that order; the first of them where there
+    are too many to report."""
+
+    destructive: tuple[Annotated[str, pydantic.Field(max_length=512)], ...] = listing(1000)
+    """What they remove, as far as it can be told."""
+
+    job: str = text(63)
+    """The Job that reported it."""
+
+
 class Condition(Model):
     """One condition, in the form that all of Kubernetes uses."""
 
@@ -273,6 +269,9 @@ class Status(Model):
 
     failed_attempts: int | None = pydantic.Field(default=None, ge=0, le=2**31 - 1)
     """How many attempts of the present run failed; retry.limit is compared with it."""
+
+    plan: Plan | None = None
+    """What is, or was, to be approved; absent once it is carried out."""
 
     last_run: Run | None = None
     """The last run that ended."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from schema_operator import resource
+from schema_migrator.result import Outcome
+from schema_operator import message, resource
 from schema_operator import run as runs
+from schema_operator.kind import Kind
 from schema_operator.reason import (
     READY,
     RECONCILING,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schema_operator.model import Model
+    from schema_operator.projection import JobView
     from schema_operator.world import Wanted
 
 MESSAGE_LENGTH: Final = 1024
@@ -85,6 +88,9 @@ def _state(status: dict[str, Any], verdict: Verdict) -> None:
 
 # Runs
 
+_FINDINGS: Final = frozenset({Outcome.PLANNED, Outcome.DIRTY, Outcome.REFUSED})
+"""Outcomes of a verification that are worth an entry in the history."""
+
 
 def _record(status: dict[str, Any], before: resource.Status, run: runs.Run) -> None:
     """Put a run that ended into a status, unless it stands there already."""
@@ -102,9 +108,11 @@ def _record(status: dict[str, Any], before: resource.Status, run: runs.Run) -> N
     record = _entry(run, state)
     status["lastRun"] = record
     others = [one for one in status.get("history", ()) if one["job"] != run.job.name]
-    status["history"] = [record, *others]
+    if run.job.kind is not Kind.VERIFY or record["outcome"] in _FINDINGS:
+        status["history"] = [record, *others]
     if isinstance(state, runs.Ended):
         _position(status, state)
+        _plan(status, run.job, state)
     if isinstance(state, runs.Ended | runs.Lost) and state.image:
         status["image"] = _short(state.image, 512)
 
@@ -137,6 +145,23 @@ def _position(status: dict[str, Any], state: runs.Ended) -> None:
         status["targetVersion"] = _short(result.target, 512)
     if result.applied:
         status["lastMigrationTime"] = _stamp(state.at)
+
+
+def _plan(status: dict[str, Any], job: JobView, state: runs.Ended) -> None:
+    """Put a plan that is to be approved into a status; what was carried out is none any more."""
+    plan = state.result.plan
+    if job.kind is Kind.VERIFY or state.recorded:
+        return
+    if plan is not None:
+        status["plan"] = {
+            "id": plan.id,
+            "revisions": [_short(one, 128) for one in plan.revisions],
+            "destructive": [_short(one, 512) for one in plan.destructive],
+            "job": job.name,
+        }
+        status["plan"] = {key: value for key, value in status["plan"].items() if value}
+    elif state.result.exit_code == 0:
+        status["plan"] = None
 
 
 def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict[str, Any]:
@@ -232,111 +257,7 @@ def _message(wanted: Wanted, verdict: Verdict, status: dict[str, Any]) -> str:
         and wanted.status.attempt == verdict.attempt
     ):
         return before.message
-    return _short(text(verdict, status), MESSAGE_LENGTH)
-
-
-def text(verdict: Verdict, status: dict[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912 - one row a reason
-    """Return what a verdict says to a person.
-
-    Args:
-        verdict: the verdict.
-        status: the status that it goes into, for the database's position.
-    """
-    said = _said(verdict)
-    version = status.get("version", "an unknown revision")
-    name = f"Run {verdict.job} (attempt {verdict.attempt})"
-    again = ""
-    if verdict.next_attempt is not None:
-        again = f" The next attempt is due at {_stamp(verdict.next_attempt)}."
-    match verdict.reason:
-        case Reason.UP_TO_DATE:
-            position = "base: no revision is applied" if version == "base" else version
-            return f"The database is at {position}."
-        case Reason.DATABASE_AHEAD_ACCEPTED:
-            return (
-                f"The database is at {version}, ahead of the image;"
-                " it is left as it is, as onDatabaseAhead: Accept says."
-            )
-        case Reason.PENDING:
-            return f"Waiting to start: {verdict.words or 'accepted'}."
-        case Reason.SECRET_NOT_READY:
-            return f"{name} waits and will start by itself. The node says: {said}"
-        case Reason.IMAGE_NOT_READY if verdict.next_attempt is None:
-            return f"{name} waits and will start by itself. The node says: {said}"
-        case Reason.IMAGE_NOT_READY:
-            return f"{name} did not begin: {said}{again}"
-        case Reason.POD_NOT_SCHEDULED:
-            return f"{name} waits and will start by itself. No node has taken its pod: {said}"
-        case Reason.MIGRATING:
-            return f"{name} {verdict.words or 'is under way'}."
-        case Reason.RETRYING:
-            return f"{name} {_ending(verdict)}: {said}{again}"
-        case Reason.DATABASE_UNREACHABLE:
-            return f"The database could not be reached: {said}{again}"
-        case Reason.LOCK_NOT_AVAILABLE:
-            return f"The database is busy: {said}{again}"
-        case Reason.VERIFYING:
-            return (
-                f"{name} ended, and how is not known: {said}"
-                f" The next run reads the database.{again}"
-            )
-        case Reason.SUSPENDED:
-            return "A run is due and is not started while spec.suspend is true."
-        case Reason.MIGRATION_FAILED:
-            failures = "once" if verdict.failures == 1 else f"{verdict.failures} times"
-            return (
-                f"Failed {failures} and is not tried again"
-                f" until the spec changes or a run is requested. {name} {_ending(verdict)}: {said}"
-            )
-        case Reason.DIRTY:
-            return (
-                "The database may hold half of a revision; look at it,"
-                f" then resolve the incident with `migrate force`. {said}"
-            )
-        case Reason.DOWNGRADE_NOT_ALLOWED:
-            return f"Reaching the target would revert revisions: {said}"
-        case Reason.TARGET_UNKNOWN:
-            return f"The image has no such target: {said}"
-        case Reason.DATABASE_AHEAD:
-            return (
-                f"The database is ahead of the image: {said} Deploy an image that knows its revision,"
-                " or set onDatabaseAhead: Accept to leave it as it is."
-            )
-        case Reason.HISTORY_EDITED:
-            return f"The database's history and the image disagree: {said}"
-        case Reason.CONFIGURATION_INVALID:
-            return f"The configuration can't work: {said}{again}"
-        case Reason.SPEC_INVALID:
-            return f"The spec can't be carried out; change it. {said}"
-
-
-def _said(verdict: Verdict) -> str:
-    """Return what the run, or else the verdict, says, as a sentence."""
-    words = verdict.words
-    if verdict.run is not None:
-        match verdict.run.state:
-            case runs.Ended(result=result):
-                words = result.message or f"the migrator reported {result.outcome}"
-                if result.sqlstate and result.sqlstate not in words:
-                    words += f" (SQLSTATE {result.sqlstate})"
-            case runs.Lost(why=why) | runs.NotBegun(why=why):
-                words = why
-            case runs.Waiting() | runs.Running():
-                pass
-    words = " ".join(words.split())
-    return words if words.endswith((".", "!", "?")) else f"{words}."
-
-
-def _ending(verdict: Verdict) -> str:
-    """Return how a run ended, as the predicate of a sentence."""
-    state = verdict.run.state if verdict.run is not None else None
-    match state:
-        case runs.Ended(result=result):
-            return f"ended as {result.outcome}"
-        case runs.NotBegun():
-            return "did not begin"
-        case _:
-            return "ended unknown"
+    return _short(message.text(verdict, status), MESSAGE_LENGTH)
 
 
 def _stamp(moment: datetime) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+from schema_operator.kind import Kind
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -58,6 +60,7 @@ class Start:
         attempt: the number of the attempt.
         failures: how many attempts of the series failed before.
         series: when the series began.
+        kind: what the run is for.
     """
 
     job: str
@@ -65,6 +68,7 @@ class Start:
     attempt: int
     failures: int
     series: datetime
+    kind: Kind = Kind.APPLY
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,9 @@ class World:
         blocker: what else may be at work on its database, if anything.
         queued: whether as many runs as are allowed are at work already.
         rejection: the last Job that was not taken, if it was.
+        unmet: what it depends on and is not there yet, in words; empty: nothing.
+        circle: the names of those that depend on each other, if it is one of them.
+        disallowed: why its image may not be run, in words; empty: it may.
     """
 
     now: datetime
@@ -104,3 +111,6 @@ class World:
     blocker: Blocker | None = None
     queued: bool = False
     rejection: Rejection | None = None
+    unmet: str = ""
+    circle: tuple[str, ...] = ()
+    disallowed: str = ""

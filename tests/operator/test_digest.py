@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schema_operator import digest
+from schema_operator.kind import Kind
 from tests.operator.worlds import UID, digest_of, spec
 
 
@@ -64,7 +65,7 @@ def test_what_does_not_decide_a_run_leaves_its_digest(changes: dict[str, Any]) -
 def test_a_request_and_another_resource_change_it() -> None:
     assert digest_of(requested_at="now") != digest_of()
     assert digest.of_run("other", spec(), "") != digest_of()
-    assert digest.of_run(UID, spec(), "", run="plan") != digest_of()
+    assert digest.of_run(UID, spec(), "", run=Kind.PLAN) != digest_of()
 
 
 def test_the_database_label_fits_a_label() -> None:

@@ -85,6 +85,8 @@ def test_what_is_left_out_is_filled_in(objects: Objects) -> None:
         "target": "head",
         "allowDowngrade": False,
         "onDatabaseAhead": "Block",
+        "approval": "NotRequired",
+        "verifyInterval": "0s",
         "timeout": "15m",
         "lockTimeout": "2s",
         "statementTimeout": "0s",
@@ -119,6 +121,11 @@ def test_a_status_in_a_manifest_is_dropped(objects: Objects, how: tuple[str, ...
         row("the longest timeout", {"timeout": "168h"}),
         row("the shortest timeout", {"timeout": "1000ms"}),
         row("no history", {"historyLimit": 0}),
+        row("an approved plan", {"approval": "Required", "approvedPlan": "sha256:" + "a" * 64}),
+        row("a resolution", {"force": {"incident": "1f0c2d3e4b5a", "revision": "base"}}),
+        row("a baseline", {"baseline": "0001"}),
+        row("the shortest interval", {"verifyInterval": "10s"}),
+        row("two dependencies", {"dependsOn": [{"name": "a"}, {"name": "b"}]}),
         row("a whole template", {"podTemplate": TEMPLATE}),
     ],
 )
@@ -199,6 +206,36 @@ def test_a_good_resource_is_accepted(objects: Objects, spec: dict[str, Any]) -> 
             {"podTemplate": {"env": [{"name": "MIGRATE_TIMEOUT", "value": "1s"}]}},
             "set from the other fields",
         ),
+        row("a plan that is no digest", {"approvedPlan": "sha256:1"}, "spec.approvedPlan"),
+        row("an unknown approval", {"approval": "Maybe"}, "Unsupported value"),
+        row(
+            "a resolution without a revision",
+            {"force": {"incident": "a"}},
+            "spec.force.revision: Required value",
+        ),
+        row(
+            "a resolution without an incident",
+            {"force": {"revision": "0001"}},
+            "spec.force.incident: Required value",
+        ),
+        row(
+            "an incident that would end the variable",
+            {"force": {"incident": "a=b", "revision": "1"}},
+            "spec.force.incident",
+        ),
+        row("a relative baseline", {"baseline": "+1"}, "spec.baseline"),
+        row("an interval that is too short", {"verifyInterval": "9s"}, "verifyInterval must be 0s"),
+        row(
+            "an interval that is too long",
+            {"verifyInterval": "8761h"},
+            "verifyInterval must be 0s",
+        ),
+        row("itself", {"dependsOn": [{"name": "shop"}]}, "can't depend on itself"),
+        row(
+            "the same dependency twice",
+            {"dependsOn": [{"name": "a"}, {"name": "a"}]},
+            "Duplicate value",
+        ),
         row(
             "the same pull secret twice",
             {"imagePullSecrets": [{"name": "a"}, {"name": "a"}]},
@@ -228,6 +265,15 @@ def test_the_database_can_not_be_changed(objects: Objects) -> None:
         change = {"spec": {"database": {"urlSecretRef": reference}}}
         with pytest.raises(ClusterError, match="immutable; create a new SchemaMigration"):
             objects.kubectl("patch", "smig", "shop", "--type=merge", f"-p={json.dumps(change)}")
+
+
+def test_a_baseline_can_be_set_later_and_never_changed(objects: Objects) -> None:
+    objects.apply(migration("shop"))
+    objects.kubectl("patch", "smig", "shop", "--type=merge", '-p={"spec":{"baseline":"0001"}}')
+    for other in ('"0002"', "null"):
+        change = f'{{"spec":{{"baseline":{other}}}}}'
+        with pytest.raises(ClusterError, match="baseline is immutable once set"):
+            objects.kubectl("patch", "smig", "shop", "--type=merge", f"-p={change}")
 
 
 def test_applying_the_same_again_changes_nothing(objects: Objects) -> None:

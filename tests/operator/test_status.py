@@ -13,21 +13,29 @@ from schema_migrator.result import Outcome, Refusal
 from schema_operator import decision, resource
 from schema_operator import run as runs
 from schema_operator import status as statuses
+from schema_operator.kind import Kind
 from schema_operator.reason import READY, RECONCILING, STALLED, Reason
 from schema_operator.run import Hold
 from schema_operator.world import Start, World
 from tests.operator.worlds import (
+    APPROVED,
+    APPROVING,
     NOW,
     OTHER_DIGEST,
+    PLAN,
+    PLAN_ID,
     digest_of,
     ended,
     lost,
     not_begun,
+    planned,
     running,
     spec,
     status,
+    verified,
     waiting,
     wanted,
+    watched,
     world,
 )
 
@@ -72,6 +80,30 @@ WORLDS = {
     "unknown-target": world(ended(Outcome.REFUSED, refusal=Refusal.TARGET_UNKNOWN)),
     "ahead": world(ended(Outcome.REFUSED, refusal=Refusal.DATABASE_AHEAD)),
     "edited": world(ended(Outcome.REFUSED, refusal=Refusal.HISTORY_EDITED)),
+    "planning": world(
+        running(digest=digest_of(spec(**APPROVING)), kind=Kind.PLAN),
+        wants=wanted(spec(**APPROVING)),
+    ),
+    "planned": world(planned(spec(**APPROVING)), wants=wanted(spec(**APPROVING))),
+    "outdated": world(
+        ended(
+            Outcome.REFUSED,
+            refusal=Refusal.PLAN_OUTDATED,
+            digest=digest_of(spec(**APPROVED)),
+            plan=PLAN,
+        ),
+        wants=wanted(spec(**APPROVED)),
+    ),
+    "waiting-for-another": world(unmet="SchemaMigration other is not Ready"),
+    "in-a-circle": world(circle=("shop", "other", "shop")),
+    "image-not-allowed": world(disallowed="registry.example/shop:1 matches no pattern"),
+    "drifted": world(verified(Outcome.PLANNED), ended(), wants=wanted(watched())),
+    "verified": world(verified(), ended(), wants=wanted(watched())),
+    "verified-and-refused": world(
+        verified(Outcome.REFUSED, refusal=Refusal.DOWNGRADE_NOT_ALLOWED),
+        ended(),
+        wants=wanted(watched()),
+    ),
     "spec-invalid": world(wants=wanted("spec.image: missing.")),
 }
 
@@ -108,7 +140,7 @@ def test_what_is_written_is_a_status_that_reads_back_the_same(given: World) -> N
     assert [] not in said.values()
 
 
-AT_REST = {name: given for name, given in WORLDS.items() if name != "starting"}
+AT_REST = {name: given for name, given in WORLDS.items() if name not in {"starting", "drifted"}}
 
 
 @pytest.mark.parametrize("given", AT_REST.values(), ids=AT_REST)
@@ -268,3 +300,54 @@ def test_the_next_attempt_is_said_and_taken_back() -> None:
     before = composed(world(ended(Outcome.FAILED)))
     assert before["nextAttemptTime"] in before["conditions"][0]["message"]
     assert "nextAttemptTime" not in composed(again(world(running(attempt=2)), before))
+
+
+def test_a_plan_stands_in_the_status_until_it_is_carried_out() -> None:
+    wish = spec(**APPROVING)
+    proposed = world(planned(wish), wants=wanted(wish))
+    said = composed(proposed)
+    assert said["plan"] == {
+        "id": PLAN_ID,
+        "revisions": ["0002", "0003"],
+        "destructive": ["0003: column x of one"],
+        "job": proposed.runs[0].job.name,
+    }
+    message = said["conditions"][0]["message"]
+    assert PLAN_ID in message
+    assert "0002, 0003" in message
+    assert "column x of one" in message
+
+    approved = spec(**APPROVED)
+    under_way = again(world(running(digest=digest_of(approved)), wants=wanted(approved)), said)
+    assert composed(under_way)["plan"] == said["plan"]
+    done = again(world(ended(digest=digest_of(approved)), wants=wanted(approved)), said)
+    assert "plan" not in composed(done)
+
+
+def test_a_plan_that_is_outdated_has_the_present_one_beside_it() -> None:
+    said = composed(WORLDS["outdated"])
+    assert said["plan"]["id"] == PLAN_ID
+    assert PLAN_ID in said["conditions"][0]["message"]
+
+
+def test_a_verification_that_finds_nothing_moves_the_last_run_and_no_condition() -> None:
+    move = ended(ago=timedelta(minutes=2))
+    settled = composed(world(move, wants=wanted(watched())))
+    given = again(world(verified(), move, wants=wanted(watched())), settled)
+    said = composed(given)
+    assert said["lastRun"]["job"] == given.runs[0].job.name
+    assert said["history"] == settled["history"]
+    assert said["conditions"] == settled["conditions"]
+
+
+def test_a_verification_that_finds_something_is_kept_in_the_history() -> None:
+    said = composed(WORLDS["drifted"])
+    assert said["history"][0]["outcome"] == "planned"
+    assert "plan" not in said
+    assert said["conditions"][0]["status"] == "False"
+
+
+def test_a_dirty_database_says_how_it_is_resolved_from_here() -> None:
+    message = composed(WORLDS["dirty"])["conditions"][0]["message"]
+    assert "spec.force" in message
+    assert "i-1" in message

@@ -6,9 +6,11 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from schema_migrator import result as report
 from schema_migrator.result import Outcome, Refusal, Result
 from schema_operator import digest, names, projection, resource
 from schema_operator import run as runs
+from schema_operator.kind import Kind
 from schema_operator.reason import STALLED
 from schema_operator.world import Wanted, World
 
@@ -16,6 +18,10 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 UID = "7d0a3c1e-0000-4000-8000-000000000001"
 KEY = names.Key("shops", "shop")
 OTHER_DIGEST = "v1:" + "0" * 64
+PLAN_ID = "sha256:" + "7" * 64
+PLAN = report.Plan(id=PLAN_ID, revisions=("0002", "0003"), destructive=("0003: column x of one",))
+APPROVING = {"approval": "Required"}
+APPROVED = {"approval": "Required", "approvedPlan": PLAN_ID}
 
 
 def spec(**changes: Any) -> resource.Spec:
@@ -117,15 +123,39 @@ def ended(
     **changes: Any,
 ) -> runs.Run:
     """A run that ended and whose Job has finished."""
-    good = outcome in {Outcome.APPLIED, Outcome.UP_TO_DATE, Outcome.AHEAD_ACCEPTED}
+    good = report.EXIT_CODES[outcome] == 0
     said: dict[str, Any] = {"to": "0001", "dirty": False} if good else {}
-    for name in ("message", "sqlstate", "to", "dirty", "incident", "applied", "from_"):
+    if outcome is Outcome.PLANNED:
+        said |= {"pending": 2, "plan": PLAN}
+    for name in ("message", "sqlstate", "to", "dirty", "incident", "applied", "from_", "plan"):
         if name in changes:
             said[name] = changes.pop(name)
     result = Result(outcome=outcome, refusal=refusal, **said)
     at = NOW - ago
     state = runs.Ended(at=at, started=at - timedelta(seconds=2), result=result)
     return runs.Run(job=job(**{"finished": at, "created": at, **changes}), state=state)
+
+
+def planned(chosen: resource.Spec, **changes: Any) -> runs.Run:
+    """A plan that was made for a spec."""
+    return ended(Outcome.PLANNED, digest=digest_of(chosen), kind=Kind.PLAN, **changes)
+
+
+def verified(
+    outcome: Outcome = Outcome.UP_TO_DATE,
+    chosen: resource.Spec | None = None,
+    due: datetime = NOW - timedelta(seconds=30),
+    **changes: Any,
+) -> runs.Run:
+    """A verification of a spec that was due at that moment and ended."""
+    stamp = due.isoformat()
+    run_digest = digest.of_run(UID, chosen or watched(), "", Kind.VERIFY, stamp)
+    return ended(outcome, digest=run_digest, kind=Kind.VERIFY, series=due, **changes)
+
+
+def watched(**changes: Any) -> resource.Spec:
+    """A spec whose database is looked at once a minute."""
+    return spec(verifyInterval="60s", **changes)
 
 
 def lost(ago: timedelta = timedelta(seconds=1), **changes: Any) -> runs.Run:
