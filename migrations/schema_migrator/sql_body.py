@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from psycopg.pq import TransactionStatus
 
@@ -24,7 +24,7 @@ def run(
     marker: Marker,
     *,
     skip: str | None,
-    complete: Callable[[Marker], None],
+    complete: Callable[[Marker, bytes], None],
 ) -> None:
     """Run the step's file, then complete the step.
 
@@ -33,14 +33,16 @@ def run(
         step: the step.
         marker: its history row.
         skip: the text of a first statement that is known to be done.
-        complete: moves the version rows, ends the row and commits.
+        complete: sends the last of the revision, and with it what moves the
+            version rows, ends the row and commits.
     """
     script = sql_file.read(step.path)
+    rest = b""
     if script.outside:
         _outside(connection, script, marker, skip=skip)
     else:
-        _inside(connection, script, marker)
-    complete(marker)
+        rest = _inside(connection, script, marker)
+    complete(marker, rest)
 
 
 def is_idle(connection: Connection) -> bool:
@@ -59,11 +61,14 @@ def _outside(connection: Connection, script: Script, marker: Marker, *, skip: st
         connection.end_revision()
 
 
-def _inside(connection: Connection, script: Script, marker: Marker) -> None:
+def _inside(connection: Connection, script: Script, marker: Marker) -> bytes:
     """Send the text whole, in the transaction that holds the row.
 
     The row goes with the string that puts the session in order and begins the
     transaction; only what the server takes first in a transaction stands before it.
+
+    Returns:
+        What is still to be sent: the text, where what completes the step can follow it in one string.
     """
     for one in script.statements:
         if statement.takes_marker_away(one):
@@ -79,5 +84,33 @@ def _inside(connection: Connection, script: Script, marker: Marker) -> None:
             pass
         row = cursor.fetchone()
     marker.id = row[0] if row else None
-    if script.rest.strip():
-        connection.execute(script.rest.encode())
+    text = script.rest.encode() if script.rest.strip() else b""
+    if text and not _can_be_followed(connection, script):
+        connection.execute(text)
+        return b""
+    return text
+
+
+_APART: Final = frozenset(
+    ("ABORT", "BEGIN", "COMMIT", "COPY", "END", "PREPARE", "ROLLBACK", "START")
+)
+"""How statements begin that nothing may follow unseen.
+
+After most the transaction may be another one. After COPY the server may wait
+for the client, or go on though the driver has refused it.
+"""
+
+
+def _can_be_followed(connection: Connection, script: Script) -> bool:
+    """Tell whether what completes a step can go with a text, in one string.
+
+    The server takes a string apart before it runs any of it, so what a text sets
+    does not change how the rest is read; what is set already has to be what
+    `statement` takes for granted.
+    """
+    quoting = connection.pgconn.parameter_status(b"standard_conforming_strings")
+    return (
+        script.is_at_end
+        and quoting == b"on"
+        and not any(one.tokens[0] in _APART for one in script.statements)
+    )

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING
 
 from schema_migrator.errors import ConfigurationError
-from schema_migrator.statement import Statement, split
+from schema_migrator.statement import Statement, split_and_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,6 +112,7 @@ class Script:
         outside: its statements, each to be run outside a transaction; empty
             for a file that runs inside one.
         resumable: whether it says that it can run again from its start.
+        is_at_end: whether other statements can follow it in one string.
     """
 
     text: str
@@ -120,6 +121,7 @@ class Script:
     rest: str
     outside: tuple[Statement, ...]
     resumable: bool
+    is_at_end: bool
 
 
 def directives(text: str, name: str) -> frozenset[str]:
@@ -141,14 +143,17 @@ def read(path: Path) -> Script:
     """Return what a SQL file holds.
 
     Raises:
-        ConfigurationError: it is not UTF-8, or has a directive that is not known.
+        ConfigurationError: it is no text of UTF-8, or has a directive that is not known.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path.name} is not UTF-8") from error
+    if "\0" in text:
+        # The server would be sent what stands before it, and nothing more.
+        raise ConfigurationError(f"{path.name} is no text: there is a zero byte in it")
     said = directives(text, path.name)
-    statements = split(text)
+    statements, is_at_end = split_and_look(text)
     alone = len(statements) == 1 and _runs_alone(statements[0])
     if "no-transaction" in said or alone:
         return Script(
@@ -158,21 +163,29 @@ def read(path: Path) -> Script:
             rest=text,
             outside=statements,
             resumable="resumable" in said,
+            is_at_end=is_at_end,
         )
     if _is_wrapped(statements):
         statements = statements[1:-1]
-        text = ";\n".join(one.text for one in statements)
+        text = _joined(statements)
     first = 0
     while first < len(statements) and statements[first].begins("SET", "TRANSACTION"):
         first += 1
     return Script(
         text=text,
         statements=statements,
-        before=";\n".join(one.text for one in statements[:first]),
-        rest=";\n".join(one.text for one in statements[first:]) if first else text,
+        before=_joined(statements[:first]),
+        rest=_joined(statements[first:]) if first else text,
         outside=(),
         resumable="resumable" in said,
+        is_at_end=is_at_end,
     )
+
+
+def _joined(statements: tuple[Statement, ...]) -> str:
+    """Return statements as one text."""
+    # A line of its own ends a comment that ends a statement.
+    return "\n;\n".join(one.text for one in statements)
 
 
 def _runs_alone(one: Statement) -> bool:

@@ -93,11 +93,21 @@ class _Nesting:
 
 def split(text: str) -> tuple[Statement, ...]:
     """Return the statements of a text; empty ones (only comments) are left out."""
+    return split_and_look(text)[0]
+
+
+def split_and_look(text: str) -> tuple[tuple[Statement, ...], bool]:
+    """Return the statements of a text, and whether it is at an end where it ends.
+
+    At an end is what ends outside of quotes, comments, parentheses and bodies: a
+    line end and a semicolon after it end its last statement.
+    """
     statements: list[Statement] = []
     words: list[str] = []
     nesting = _Nesting()
     start = 0
-    for kind, begin, end in _parts(text):
+    is_at_end = False
+    for kind, begin, end in _parts(f"{text}\n;"):
         if kind in ("space", "line_comment", "block_comment"):
             continue
         if kind == "semicolon" and nesting.is_top_level:
@@ -105,6 +115,7 @@ def split(text: str) -> tuple[Statement, ...]:
                 statements.append(
                     Statement(text[start:begin].strip(), tuple(words[:_ENOUGH_WORDS]))
                 )
+            is_at_end = begin > len(text)
             start, words, nesting = end, [], _Nesting()
             continue
         word = text[begin:end].upper() if kind == "word" else text[begin:end]
@@ -112,7 +123,7 @@ def split(text: str) -> tuple[Statement, ...]:
         words.append(word)
     if words:
         statements.append(Statement(text[start:].strip(), tuple(words[:_ENOUGH_WORDS])))
-    return tuple(statements)
+    return tuple(statements), is_at_end
 
 
 def _parts(text: str) -> Iterator[tuple[str, int, int]]:

@@ -128,10 +128,14 @@ class Runner:
         else:
             work()
 
-    def _complete(self, marker: Marker) -> None:
+    def _complete(self, marker: Marker, rest: bytes) -> None:
         """Move the version rows, end the history row, commit, and read back what that left.
 
         All in one string, and so in one round trip.
+
+        Args:
+            marker: the history row.
+            rest: what of the revision is still to be sent, before all that.
 
         Raises:
             RevisionFailedError: a row was not there, or what was written did not stay.
@@ -139,9 +143,12 @@ class Runner:
         connection, revision = self._connection, marker.step.revision
         # The revision may have committed what was to be committed here.
         begin = b"BEGIN; " if connection.autocommit and sql_body.is_idle(connection) else b""
+        if rest:
+            # A line of its own ends a comment that ends the text.
+            rest += b"\n; "
         try:
             with connection.cursor() as cursor:
-                cursor.execute(begin + marker.closing())
+                cursor.execute(rest + begin + marker.closing())
                 while cursor.nextset():
                     pass
                 rows = cursor.fetchall()
@@ -157,7 +164,12 @@ class Runner:
                 ) from error
             raise
         versions = tuple(sorted(version for _, version in rows if version is not None))
-        if not rows or rows[0][0] != "applied" or versions != marker.step.after:
+        if (
+            not rows
+            or rows[0][0] != "applied"
+            or versions != marker.step.after
+            or not sql_body.is_idle(connection)
+        ):
             raise RevisionFailedError(
                 f"what revision {revision} wrote did not stay after its commit"
             )
@@ -172,7 +184,7 @@ class Runner:
             connection.autocommit = True
             database.restore(connection)
             outcome = marker.read(connection)
-            if outcome == "applied" and isinstance(error, Stopped):
+            if outcome == "applied" and not isinstance(error, MigratorError):
                 raise error
             if outcome == "open":
                 self._settle(error, marker, code, message)

@@ -24,7 +24,7 @@ from schema_migrator import url
 from schema_migrator.errors import ConfigurationError
 from schema_migrator.history import show_position
 from schema_migrator.result import MAXIMUM_BYTES, Outcome, Plan, Result, decode, encode
-from schema_migrator.statement import split
+from schema_migrator.statement import split, split_and_look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -383,5 +383,24 @@ def test_what_the_server_takes_has_as_many_statements_as_it_answers(
             whole = answers(connection, text)
             if whole is not None:
                 assert len(split(text)) == len(whole), text
+
+        check()
+
+
+def test_what_follows_a_text_that_is_at_an_end_is_taken_for_itself(
+    database: Database, answers: Any
+) -> None:
+    last = "SELECT 'it''s' AS last, \"last\" FROM (SELECT 1 AS \"last\") AS x"
+    with database.connect() as connection:
+
+        @given(SOUP)
+        @settings(max_examples=1500, deadline=None)
+        def check(text: str) -> None:
+            if not split_and_look(text)[1]:
+                return
+            whole = answers(connection, text)
+            both = answers(connection, f"{text}\n; {last}")
+            expected = None if whole is None else [*whole, (b"SELECT 1", (b"last", b"it's"))]
+            assert both == expected, text
 
         check()

@@ -111,6 +111,20 @@ CASES = (
     Case("no transaction, and an error after a statement", "-- migrate: no-transaction\nCREATE TABLE a ();\nSELECT 1/0;\n", Outcome.DIRTY, kept=("a",), sqlstate="22012"),
     Case("an index built concurrently that fails", "CREATE UNIQUE INDEX CONCURRENTLY i ON one (id)", Outcome.FAILED, gone=("i",), sqlstate="23505"),
     Case("VACUUM alone", "VACUUM one;"),
+    Case("a comment that the end of the file ends", "CREATE TABLE a (); -- at last", kept=("a",)),
+    Case("a comment before a semicolon, in a transaction of its own", "BEGIN;\nCREATE TABLE a () -- one\n;\nCREATE TABLE b ();\nCOMMIT;", kept=("a", "b")),
+    Case("a quote that is not closed", "CREATE TABLE a (); SELECT 'it", Outcome.FAILED, gone=("a",), sqlstate="42601"),
+    Case("a quote that is closed by ours, if it is let", "CREATE TABLE a (); SELECT 'it\n; SET statement_timeout = 0; COMMIT; SELECT ", Outcome.FAILED, gone=("a",), sqlstate="42601"),
+    Case("a statement that is not ended", "CREATE TABLE a (); INSERT INTO one VALUES (1", Outcome.FAILED, gone=("a",), sqlstate="42601"),
+    Case("a function body that is not ended", "CREATE TABLE a (); CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1;", Outcome.FAILED, gone=("a",), sqlstate="42601"),
+    Case("COPY to a client that takes nothing", "CREATE TABLE a (); COPY one TO STDOUT;", Outcome.FAILED, gone=("a",)),
+    Case("COPY from a client that has nothing", "CREATE TABLE a (); COPY one FROM STDIN;", Outcome.FAILED, gone=("a",)),
+    Case("a role, a search path and quoting of its own", "CREATE TABLE a (); SET ROLE pg_monitor; SET search_path = ''; SET standard_conforming_strings = off; SET client_encoding = 'LATIN1';", kept=("a",)),
+    Case("a savepoint that is rolled back to", "CREATE TABLE a (); SAVEPOINT s; CREATE TABLE b (); ROLLBACK TO SAVEPOINT s;", kept=("a",), gone=("b",)),
+    Case("what a session remembers is forgotten", "CREATE TABLE a (id serial); INSERT INTO a DEFAULT VALUES; DISCARD SEQUENCES; DISCARD PLANS; RESET ALL;", kept=("a",)),
+    Case("a constraint that fails at the commit", "CREATE TABLE a (); ALTER TABLE one ADD x int UNIQUE DEFERRABLE INITIALLY DEFERRED; UPDATE one SET x = 1;", Outcome.FAILED, gone=("a",), sqlstate="23505"),
+    Case("version rows that are taken away", "CREATE TABLE a (); DELETE FROM alembic_version;", Outcome.FAILED, gone=("a",)),
+    Case("the lock given up", "CREATE TABLE a (); SELECT pg_advisory_unlock_all();", Outcome.FAILED, gone=("a",)),
     Case("a concurrent refresh, which needs no exception", "CREATE MATERIALIZED VIEW a AS SELECT DISTINCT id FROM one; CREATE UNIQUE INDEX ON a (id); REFRESH MATERIALIZED VIEW CONCURRENTLY a;", kept=("a",)),
 )  # fmt: skip
 
@@ -214,6 +228,16 @@ def test_a_directive_that_is_not_known_is_refused(engine: Engine, revisions: Rev
 
     assert result.outcome is Outcome.INVALID
     assert '"-- migrate: no-transactions" is not known' in result.message
+
+
+def test_a_file_with_a_zero_byte_is_refused_whole(engine: Engine, revisions: Revisions) -> None:
+    write(revisions, "0001_one", "CREATE TABLE one ();\0CREATE TABLE two ();")
+
+    result = engine.up()
+
+    assert (result.outcome, result.to) == (Outcome.INVALID, "base")
+    assert "0001_one.up.sql is no text" in result.message
+    assert not engine.exists("one")
 
 
 def test_numbers_longer_than_a_machine_word_are_ordered_as_numbers(
