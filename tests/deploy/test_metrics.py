@@ -18,7 +18,7 @@ from schema_operator import run as runs
 from schema_operator.cache import Cache
 from schema_operator.metrics import Metrics
 from schema_operator.queue import Queue
-from schema_operator.reason import RECONCILING, STALLED, Reason
+from schema_operator.reason import READY, RECONCILING, STALLED, Reason
 from tests.gates.resources import in_state
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +154,13 @@ def test_every_reason_that_needs_a_person_sets_an_alert_off() -> None:
 def test_every_reason_that_goes_on_by_itself_sets_an_alert_off_in_the_end() -> None:
     waiting = alternatives(ALERTS["SchemaMigrationNotReady"]["expr"], "reason")
     assert waiting == {*RECONCILING, ""}, "and no reason: nobody has looked at it"
+
+
+def test_every_reason_but_those_that_are_wanted_sets_an_alert_off() -> None:
+    known = {Reason.DIRTY, ""}.union(
+        *(alternatives(rule["expr"], "reason") for rule in ALERTS.values())
+    )
+    assert known == {*Reason, ""} - READY - {Reason.SUSPENDED}
 
 
 # Alerts

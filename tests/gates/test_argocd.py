@@ -11,6 +11,7 @@ import yaml
 from lupa import lua51
 
 from schema_operator.reason import Reason
+from tests.end_to_end.fix_registry import NAME
 from tests.fix_cluster import eventually
 from tests.gates import lua
 from tests.gates.resources import documented, in_state, outdated, unseen
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_kubernetes.cluster import Cluster
+    from tests.end_to_end.fix_registry import Registry
     from tests.fix_cluster import Objects
     from tests.operator.fix_operator import Migrations
 
@@ -76,10 +78,9 @@ def offered(resource: dict[str, Any]) -> set[str]:
     return {name for name, action in actions.items() if not action["disabled"]}
 
 
-def awaiting(reason: str, shown: str | None, approved: str | None = None) -> dict[str, Any]:
+def awaiting(reason: Reason, shown: str | None, approved: str | None = None) -> dict[str, Any]:
     """A resource that shows a plan and waits for its approval, or was given an outdated one."""
-    resource = in_state(Reason.SUSPENDED)
-    resource["status"]["conditions"][0]["reason"] = reason
+    resource = in_state(reason)
     if shown is not None:
         resource["status"]["plan"] = {"id": shown}
     if approved is not None:
@@ -104,13 +105,13 @@ def test_a_resource_that_nobody_has_looked_at_offers_nothing() -> None:
 @pytest.mark.parametrize(
     ("resource", "can"),
     [
-        (awaiting("AwaitingApproval", PLAN), True),
-        (awaiting("AwaitingApproval", PLAN, "sha256:" + "b" * 64), True),
-        (awaiting("PlanOutdated", PLAN, "sha256:" + "b" * 64), True),
-        (awaiting("PlanOutdated", PLAN, PLAN), False),
-        (awaiting("AwaitingApproval", None), False),
-        (awaiting("MigrationFailed", PLAN), False),
-        (awaiting("UpToDate", PLAN), False),
+        (awaiting(Reason.AWAITING_APPROVAL, PLAN), True),
+        (awaiting(Reason.AWAITING_APPROVAL, PLAN, "sha256:" + "b" * 64), True),
+        (awaiting(Reason.PLAN_OUTDATED, PLAN, "sha256:" + "b" * 64), True),
+        (awaiting(Reason.PLAN_OUTDATED, PLAN, PLAN), False),
+        (awaiting(Reason.AWAITING_APPROVAL, None), False),
+        (awaiting(Reason.MIGRATION_FAILED, PLAN), False),
+        (awaiting(Reason.UP_TO_DATE, PLAN), False),
     ],
     ids=["first", "other-plan", "outdated", "approved-already", "no-plan", "failed", "done"],
 )
@@ -121,7 +122,7 @@ def test_a_plan_is_approved_only_while_it_waits_for_that(
 
 
 def test_approving_approves_the_plan_that_is_shown_and_changes_nothing_else() -> None:
-    resource = awaiting("AwaitingApproval", PLAN)
+    resource = awaiting(Reason.AWAITING_APPROVAL, PLAN)
     after = lua.run(lua.action_script("approve"), resource)
     assert after["spec"] == resource["spec"] | {"approvedPlan": PLAN}
     assert after["status"] == resource["status"]
@@ -152,6 +153,26 @@ def test_retrying_asks_by_a_value_that_was_not_there_before(migrations: Migratio
             "patch", "smig", "shop", "--type=merge", f"--patch={json.dumps(patch)}"
         )
         ran(migrations, runs)
+
+
+def test_a_live_plan_is_approved_and_runs(registry: Registry) -> None:
+    registry.engine.revisions.add("0001", "op.execute('CREATE TABLE one ()')")
+    registry.secret()
+    registry.apply(approval="Required")
+    registry.until("AwaitingApproval")
+    live = registry.migrations.objects.get("schemamigration", NAME)
+    assert live is not None
+    assert lua.run(lua.health_script(), live)["status"] == "Suspended"
+    assert offered(live) == {"approve"}
+
+    after = lua.run(lua.action_script("approve"), live)
+
+    registry.patch(approvedPlan=after["spec"]["approvedPlan"])
+    assert registry.until("UpToDate")["version"] == "0001"
+    done = registry.migrations.objects.get("schemamigration", NAME)
+    assert done is not None
+    assert lua.run(lua.health_script(), done)["status"] == "Healthy"
+    assert offered(done) == set()
 
 
 def test_a_resource_without_annotations_can_be_retried() -> None:
