@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from local_benchmark import golang_migrate, trees
+from local_benchmark.databases import Databases
+from local_benchmark.distance import Distance
 from local_benchmark.errors import BenchmarkError
 from local_benchmark.measurement import Measurement, measure, median
 from local_benchmark.table import Row, render
@@ -17,6 +22,8 @@ from schema_migrator import tree
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.postgres_server import Database
 
 
 def row(
@@ -118,6 +125,38 @@ def test_a_compiler_that_refuses_is_quoted(tmp_path: Path) -> None:
 def test_the_reference_is_pinned() -> None:
     assert golang_migrate.version().count(".") == 2
     assert (golang_migrate.MODULE / "go.sum").is_file()
+
+
+@pytest.mark.parametrize("ends", [None, KeyboardInterrupt])
+def test_databases_are_kept_until_nothing_is_measured_any_more(
+    database: Database, ends: type[BaseException] | None
+) -> None:
+    def there(names: list[str]) -> int:
+        with database.connect() as connection:
+            query = "SELECT count(*) FROM pg_database WHERE datname = ANY (%s)"
+            row = connection.execute(query, [names]).fetchone()
+            assert row is not None
+            return int(row[0])
+
+    names: list[str] = []
+    with contextlib.suppress(KeyboardInterrupt), Databases(database.url) as databases:
+        names += [databases.new().rpartition("/")[2] for _ in range(2)]
+        assert there(names) == 2
+        if ends is not None:
+            raise ends
+
+    assert there(names) == 0
+
+
+def test_at_a_distance_each_answer_takes_its_time(database: Database) -> None:
+    with (
+        Distance(database.url, 0.2) as distance,
+        psycopg.connect(distance.url(database.url)) as far,
+    ):
+        started = time.monotonic()
+        far.execute("SELECT 1")
+        # The driver begins a transaction with a question of its own.
+        assert time.monotonic() - started > 0.39
 
 
 def test_help_says_what_is_measured() -> None:

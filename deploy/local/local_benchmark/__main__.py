@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime as dt
 import os
 import sys
@@ -10,12 +11,15 @@ import tempfile
 from pathlib import Path
 
 from local_benchmark import golang_migrate, table
+from local_benchmark.databases import Databases
+from local_benchmark.distance import Distance
 from local_benchmark.errors import BenchmarkError
 from local_benchmark.migrator import MigratorBenchmark, conditions
 from local_postgres import LocalPostgresError, TemporaryServer
 
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _POSTGRESQL = 18
+_LONGEST_WAY = 1000  # milliseconds
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -32,18 +36,44 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N,…",
         help="the lengths of the trees (default: 1,100,1000)",
     )
+    parser.add_argument(
+        "--round-trip",
+        type=_seconds,
+        metavar="1ms",
+        help="measure up a second time, with this much between each question and its answer",
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a budget is missed")
     return parser
+
+
+def _seconds(text: str) -> float:
+    number, unit = text[:-2], text[-2:]
+    if unit != "ms" or not 0 < float(number) < _LONGEST_WAY:
+        raise ValueError
+    return float(number) / 1000
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _measure(url: str, counts: tuple[int, ...]) -> tuple[str, list[table.Row]]:
-    with tempfile.TemporaryDirectory() as folder:
-        benchmark = MigratorBenchmark(url, Path(folder), _say)
-        return benchmark.server(), list(benchmark.rows(counts))
+@dataclasses.dataclass(frozen=True)
+class _Figures:
+    """What was measured: on which server, the rows, and those at a distance from it."""
+
+    server: str
+    rows: list[table.Row]
+    far: list[table.Row]
+
+
+def _measure(url: str, counts: tuple[int, ...], round_trip: float | None) -> _Figures:
+    with tempfile.TemporaryDirectory() as folder, Databases(url) as databases:
+        benchmark = MigratorBenchmark(databases, Path(folder), _say)
+        server, rows, far = benchmark.server(), list(benchmark.rows(counts)), []
+        if round_trip is not None:
+            with Distance(url, round_trip) as distance:
+                far = list(benchmark.far_rows(counts, distance))
+        return _Figures(server, rows, far)
 
 
 def main() -> int:
@@ -52,21 +82,26 @@ def main() -> int:
     before = conditions()
     try:
         if given := os.environ.get("DATABASE_URL"):
-            server, rows = _measure(given, parsed.revisions)
+            figures = _measure(given, parsed.revisions, parsed.round_trip)
         else:
             with TemporaryServer.start(_POSTGRESQL, _DURABLE) as temporary:
-                server, rows = _measure(temporary.server.url("postgres"), parsed.revisions)
+                url = temporary.server.url("postgres")
+                figures = _measure(url, parsed.revisions, parsed.round_trip)
     except (BenchmarkError, LocalPostgresError) as error:
         _say(str(error))
         return 2
-    print(table.render(rows))
+    print(table.render(figures.rows))
     print(
         f"\nMedians, as multiples of golang-migrate {golang_migrate.version()};"
         f" {dt.datetime.now(tz=dt.UTC):%Y-%m-%d};"
-        f" {server};"
+        f" {figures.server};"
         f" before: {before}; after: {conditions()}."
     )
-    return int(parsed.check and any(row.missed for row in rows))
+    if figures.far:
+        away = parsed.round_trip * 1000
+        print(f"\nThe same with {away:g} ms more between each question and its answer:\n")
+        print(table.render(figures.far))
+    return int(parsed.check and any(row.missed for row in figures.rows))
 
 
 if __name__ == "__main__":

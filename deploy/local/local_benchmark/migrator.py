@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import statistics
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from local_benchmark.contestant import Contestant
+    from local_benchmark.databases import Databases
+    from local_benchmark.distance import Distance
     from local_benchmark.installation import Installation
     from local_benchmark.measurement import Measurement
 
@@ -37,13 +39,13 @@ class MigratorBenchmark:
     """Measures all programs on one server.
 
     Args:
-        url: of a database on it, as a role that may create databases.
+        databases: makes databases on it.
         folder: for trees; empty.
         say: told what is measured now.
     """
 
-    def __init__(self, url: str, folder: Path, say: Callable[[str], None]) -> None:
-        self._url = url
+    def __init__(self, databases: Databases, folder: Path, say: Callable[[str], None]) -> None:
+        self._databases = databases
         self._folder = folder
         self._say = say
         self._installation: Installation = install()
@@ -58,11 +60,11 @@ class MigratorBenchmark:
         A program that commits once a revision gains more, the more a commit takes.
         """
         taken = []
-        with psycopg.connect(self._fresh("benchmark"), autocommit=True) as connection:
-            self._execute(connection, "CREATE TABLE t (id int)")
+        with psycopg.connect(self._databases.new(), autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (id int)")
             for _ in range(_COMMITS):
                 started = time.perf_counter()
-                self._execute(connection, "INSERT INTO t VALUES (1)")
+                connection.execute("INSERT INTO t VALUES (1)")
                 taken.append(time.perf_counter() - started)
             number = connection.info.server_version
         commit = statistics.median(taken) * 1000
@@ -71,23 +73,36 @@ class MigratorBenchmark:
     def rows(self, counts: Sequence[int]) -> Iterator[Row]:
         """Yield the figures, for trees of each of these lengths."""
         for count in counts:
-            folder = self._folder / str(count)
-            places = {
-                "sql": trees.write_sql(folder / "sql", count),
-                "python": trees.write_python(folder / "python", count),
-                "": folder,
-            }
-            for kind in ("sql", "python"):
-                self._run(
-                    self._installation.python, "-m", "schema_migrator.manifest", f"{places[kind]}/"
-                )
+            places = self._places(count)
             yield from self._up(count, places)
             yield from self._nothing(count, places)
+
+    def far_rows(self, counts: Sequence[int], distance: Distance) -> Iterator[Row]:
+        """Yield the figures of ``up`` at a distance from the server; the budgets are not for these."""
+        for count in counts:
+            yield from self._up(count, self._places(count), distance)
+
+    @functools.cache  # noqa: B019 - there is one, and it lives as long as the program
+    def _places(self, count: int) -> dict[str, Path]:
+        """Write the trees of a length; return where each kind is."""
+        folder = self._folder / str(count)
+        places = {
+            "sql": trees.write_sql(folder / "sql", count),
+            "python": trees.write_python(folder / "python", count),
+            "": folder,
+        }
+        for kind in ("sql", "python"):
+            self._run(
+                self._installation.python, "-m", "schema_migrator.manifest", f"{places[kind]}/"
+            )
+        return places
 
     def _present(self, *several: Contestant | None) -> list[Contestant]:
         return [one for one in several if one is not None]
 
-    def _up(self, count: int, places: dict[str, Path]) -> Iterator[Row]:
+    def _up(
+        self, count: int, places: dict[str, Path], distance: Distance | None = None
+    ) -> Iterator[Row]:
         """Yield the figures of an empty database brought to head."""
         several = self._present(
             self._reference,
@@ -98,13 +113,16 @@ class MigratorBenchmark:
             number for limit, number in _REPETITIONS.items() if limit >= min(count, 1000)
         )
         taken: dict[str, list[Measurement]] = {one.name: [] for one in several}
+        self._say(f"up, {count}: {repetitions} times{' at a distance' if distance else ''}")
         for turn in range(repetitions):
-            self._say(f"up, {count} revisions, {turn + 1} of {repetitions}")
             # Each turn begins with another one: who follows whom shall not matter.
             for one in several[turn % len(several) :] + several[: turn % len(several)]:
-                taken[one.name].append(self._measured(one, places, self._fresh("benchmark")))
+                url = self._databases.new()
+                seen = url if distance is None else distance.url(url)
+                taken[one.name].append(self._measured(one, places, seen))
+        budgets = _BUDGETS if distance is None else {}
         yield from self._as_rows(
-            f"up, {count}", several, taken, lambda one: _BUDGETS.get((one.tree, count))
+            f"up, {count}", several, taken, lambda one: budgets.get((one.tree, count))
         )
 
     def _nothing(self, count: int, places: dict[str, Path]) -> Iterator[Row]:
@@ -117,16 +135,14 @@ class MigratorBenchmark:
             contestant.alembic(self._installation),
         )
         urls = {}
-        for number, one in enumerate(several):
-            urls[one.name] = self._fresh(f"benchmark_{number}")
+        for one in several:
+            urls[one.name] = self._databases.new()
             self._measured(one, places, urls[one.name])
         taken: dict[str, list[Measurement]] = {one.name: [] for one in several}
-        for turn in range(_NOTHING_TO_DO):
-            self._say(f"nothing to do, {count} revisions, {turn + 1} of {_NOTHING_TO_DO}")
+        self._say(f"nothing to do, {count}: {_NOTHING_TO_DO} times")
+        for _ in range(_NOTHING_TO_DO):
             for one in several:
                 taken[one.name].append(self._measured(one, places, urls[one.name]))
-        for number in range(len(several)):
-            self._drop(f"benchmark_{number}")
         yield from self._as_rows(f"nothing to do, {count}", several, taken, lambda _one: _AT_HEAD)
 
     def _as_rows(
@@ -149,22 +165,6 @@ class MigratorBenchmark:
 
     def _measured(self, one: Contestant, places: dict[str, Path], url: str) -> Measurement:
         return measure(one.command(places[one.tree], url), {"DATABASE_URL": url})
-
-    def _fresh(self, name: str) -> str:
-        """Return the URL of a new, empty database of that name."""
-        self._drop(name)
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            self._execute(connection, f"CREATE DATABASE {name}")
-            # What the last one left to write is not the next one's to wait for.
-            self._execute(connection, "CHECKPOINT")
-        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
-
-    def _drop(self, name: str) -> None:
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            self._execute(connection, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def _execute(self, connection: psycopg.Connection[Any], statement: str) -> None:
-        connection.execute(statement.encode())
 
     def _run(self, *command: str | Path) -> None:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
