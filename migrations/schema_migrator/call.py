@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from schema_migrator.console import Console
+    from schema_migrator.location import Location
     from schema_migrator.place import Place
     from schema_migrator.run import Run
     from schema_migrator.setup import Setup
@@ -39,6 +40,17 @@ def load(values: Mapping[str, Any]) -> Tree:
     from schema_migrator import tree
 
     return tree.load(values["tree"], read_setup(values))
+
+
+def find(values: Mapping[str, Any]) -> Location:
+    """Return where the tree that the options name keeps its revisions, be there any or none.
+
+    Raises:
+        ConfigurationError: there is no such directory.
+    """
+    from schema_migrator import location
+
+    return location.with_versions(location.locate(values["tree"]), read_setup(values))
 
 
 def read_setup(values: Mapping[str, Any]) -> Setup:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from schema_migrator import arguments, options, result, terminal
 from schema_migrator.answer import Answer
-from schema_migrator.call import Call, load, own_version
+from schema_migrator.call import Call, find, load, own_version
 from schema_migrator.console import Console, ResultFile
 from schema_migrator.errors import ConfigurationError, MigratorError, Stopped
 from schema_migrator.result import EXIT_CODES, Outcome, Result
@@ -173,7 +173,9 @@ class _Program:
     def _create(self, values: Mapping[str, Any]) -> int:
         from schema_migrator.create import create
 
-        for path in create(load(values), self._parsed.name, sql=values["sql"]):
+        place = find(values)
+        tree = load(values) if place.kinds else None
+        for path in create(place, tree, self._parsed.name, sql=values["sql"]):
             print(path)
         return 0
 

@@ -11,6 +11,7 @@ from schema_migrator.errors import ConfigurationError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from schema_migrator.location import Location
     from schema_migrator.tree import Tree
 
 _TEMPLATE = string.Template(
@@ -45,11 +46,14 @@ _LONGEST_SLUG = 40
 _SQL_TEMPLATE = string.Template("-- $message: write the $what here.\n")
 
 
-def create(tree: Tree, name: str, *, sql: bool = False) -> tuple[Path, ...]:
+def create(
+    location: Location, tree: Tree | None, name: str, *, sql: bool = False
+) -> tuple[Path, ...]:
     """Write the next numbered revision of a tree and return its files.
 
     Args:
-        tree: the tree; its head becomes the new revision's parent.
+        location: where the tree is, or shall be.
+        tree: the tree; its head becomes the new revision's parent. None: this is the first one.
         name: a few words, as ``add billing address``.
         sql: write a pair of SQL files; a tree of SQL files alone gets one anyway.
 
@@ -62,14 +66,15 @@ def create(tree: Tree, name: str, *, sql: bool = False) -> tuple[Path, ...]:
         raise ConfigurationError(
             "the name of a revision needs a letter or digit, as in: migrate create add_billing_address"
         )
-    parent = tree.head
-    numbers = [one.id for one in tree.all_revisions() if one.id.isdigit()]
+    parent = None if tree is None else tree.head
+    revisions = () if tree is None else tree.all_revisions()
+    numbers = [one.id for one in revisions if one.id.isdigit()]
     width = max((len(one) for one in numbers), default=4)
     revision = str(max((int(one) for one in numbers), default=0) + 1).zfill(width)
     message = name.strip().replace("_", " ").replace("\\", "").replace('"', "'").rstrip(".")
     message = message[:1].upper() + message[1:]
-    start = tree.location.versions / f"{revision}_{slug}"
-    if sql or tree.alembic is None:
+    start = location.versions / f"{revision}_{slug}"
+    if sql or (tree is not None and tree.alembic is None):
         return tuple(
             _write(start.with_name(f"{start.name}.{way}.sql"), text)
             for way, text in (
@@ -78,7 +83,10 @@ def create(tree: Tree, name: str, *, sql: bool = False) -> tuple[Path, ...]:
             )
         )
     text = _TEMPLATE.substitute(
-        message=message, revision=revision, parent=parent, parent_value=f'"{parent}"'
+        message=message,
+        revision=revision,
+        parent=parent or "nothing",
+        parent_value=f'"{parent}"' if parent else "None",
     )
     return (_write(start.with_name(f"{start.name}.py"), text),)
 

@@ -49,6 +49,14 @@ class Location:
         """Return the files in all of them."""
         return [path for folder in self.folders for path in folder.iterdir() if path.is_file()]
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """``python`` and ``sql``: which kinds of revisions are there; empty: none at all."""
+        files = self.files()
+        python = any(one.suffix == ".py" and not one.name.startswith(("_", ".")) for one in files)
+        sql = any(one.name.endswith((".up.sql", ".down.sql")) for one in files)
+        return frozenset(kind for kind, has in (("python", python), ("sql", sql)) if has)
+
 
 def locate(name: str) -> Location:
     """Return where a tree is: ``package``, ``package:path``, or a directory (with a slash).

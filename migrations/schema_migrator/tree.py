@@ -244,10 +244,7 @@ def load(name: str, setup: Setup | None = None) -> Tree:
         dialect.register()
     if setup.prelude is not None:
         run_prelude(setup.prelude)
-    entries = location.files()
-    python = any(path.suffix == ".py" and not path.name.startswith(("_", ".")) for path in entries)
-    sql = any(path.name.endswith((".up.sql", ".down.sql")) for path in entries)
-    if sql and not python:
+    if location.kinds == {"sql"}:
         from schema_migrator.sql_tree import SqlTree
 
         return SqlTree(location, setup)

@@ -75,7 +75,7 @@ def test_the_target_may_stand_in_the_trees_own_file(
     migrate: Command, branches: Revisions, engine: Engine
 ) -> None:
     (branches.directory / "migrate.toml").write_text('target = "heads"\nversion-table = "place"\n')
-    assert migrate("up").code == 0
+    assert migrate("plan").code == migrate("up").code == 0
     assert engine.query("SELECT version_num FROM place ORDER BY 1") == [("a2",), ("b2",)]
     assert migrate("version").out == "a2,b2\n"
     assert not engine.exists("alembic_version")
