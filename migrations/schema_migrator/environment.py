@@ -51,15 +51,18 @@ class Frame:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def configuration(location: Location, connection: Connection) -> Config:
+def configuration(location: Location, connection: Connection | None = None) -> Config:
     """Return Alembic's configuration of a tree: from its ``alembic.ini``, where there is one.
 
-    The URL in it has no password: it says where the migrator's session leads.
+    The URL in it has no password: it says where the migrator's session leads, if there is one.
     """
     folders = (location.directory, location.directory.parent)
     paths = [folder / "alembic.ini" for folder in folders]
     path = next((one for one in paths if one.is_file()), None)
     config = Config(None if path is None else str(path))
+    config.set_main_option("script_location", str(location.directory).replace("%", "%%"))
+    if connection is None:
+        return config
     info = connection.info
     url = URL.create(
         "postgresql+psycopg",
@@ -67,11 +70,8 @@ def configuration(location: Location, connection: Connection) -> Config:
         database=info.dbname,
         query={"host": info.host, "port": str(info.port)} if info.host else {},
     )
-    for name, value in (
-        ("script_location", str(location.directory)),
-        ("sqlalchemy.url", url.render_as_string(hide_password=False)),
-    ):
-        config.set_main_option(name, value.replace("%", "%%"))
+    shown = url.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
     return config
 
 

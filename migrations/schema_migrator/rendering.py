@@ -166,25 +166,21 @@ class _AskedError(BaseException):
 
 def _offline(tree: Tree, step: Step) -> str:
     """Return what a Python revision renders in Alembic's offline mode."""
-    from alembic.config import Config
     from alembic.operations import Operations
     from alembic.runtime.environment import EnvironmentContext
     from alembic.runtime.migration import MigrationContext
     from sqlalchemy.dialects import postgresql
 
     from schema_migrator import naming
-
-    class Environment(EnvironmentContext):
-        """An environment that can't be asked whether it is offline."""
-
-        def is_offline_mode(self) -> bool:
-            raise _AskedError("it asks whether it is rendered offline")
+    from schema_migrator.environment import configuration
 
     directory = tree.alembic
     script = directory.get_revision(step.revision)
     function = script.module.upgrade if step.up else script.module.downgrade
     output = io.StringIO()
-    environment = Environment(Config(), directory)
+    environment = EnvironmentContext(configuration(tree.location), directory)
+    # The proxy behind `from alembic import context` stands for this class alone, and calls its instance's attributes.
+    vars(environment)["is_offline_mode"] = _asked
     options: dict[str, Any] = {
         "script": directory,
         "as_sql": True,
@@ -198,3 +194,8 @@ def _offline(tree: Tree, step: Step) -> str:
     with contextlib.redirect_stdout(sys.stderr), environment, Operations.context(context):
         function()
     return output.getvalue()
+
+
+def _asked() -> bool:
+    """Answer nothing to a revision that asks whether it is offline."""
+    raise _AskedError("it asks whether it is rendered offline")

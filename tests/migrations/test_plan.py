@@ -44,60 +44,6 @@ def three(revisions: Revisions) -> Revisions:
     return revisions
 
 
-BODIES = {
-    "plain operations": (
-        "op.create_table('one', sa.Column('id', sa.Integer(), primary_key=True))",
-        "rendered",
-        "CREATE TABLE one",
-    ),
-    "a percent sign": ("op.execute(\"SELECT 1 WHERE 'a' LIKE '%'\")", "rendered", "LIKE '%'"),
-    "a bulk insert": (
-        "op.bulk_insert(sa.table('one', sa.column('id', sa.Integer)), [{'id': 7}])",
-        "rendered",
-        "VALUES (7)",
-    ),
-    "an autocommit block": (
-        "with op.get_context().autocommit_block():\n    op.execute('VACUUM')",
-        "rendered",
-        "COMMIT;",
-    ),
-    "reading data": ("op.get_bind().execute(sa.text('SELECT 1')).fetchall()", "at run time", None),
-    "an inspector": ("sa.inspect(op.get_bind()).get_table_names()", "at run time", None),
-    "asking whether it is offline": (
-        "if not context.is_offline_mode():\n    op.execute('DROP TABLE one')",
-        "at run time",
-        None,
-    ),
-    "asking under another name": (
-        "if not getattr(context, 'is_offline' + '_mode')():\n    op.execute('DROP TABLE one')",
-        "at run time",
-        None,
-    ),
-    "printing": ("print('hello')\nop.execute('CREATE TABLE one ()')", "rendered", "CREATE TABLE"),
-}
-
-
-@pytest.mark.parametrize("case", BODIES)
-def test_a_python_revision_is_shown_as_far_as_it_is_known(
-    revisions: Revisions, migrate: Command, case: str
-) -> None:
-    body, faith, words = BODIES[case]
-    revisions.add("0001", body)
-
-    document = _plan(migrate)
-
-    (step,) = document["steps"]
-    assert (step["faith"], document["outcome"]) == (faith, "planned")
-    if words is None:
-        assert (step["sql"], step["complete"]) == (None, False)
-        assert document["plan"]["destructive"] == [
-            "0001: what it removes is not known before it runs"
-        ]
-    else:
-        assert words in step["sql"]
-        assert step["inTransaction"] is (case != "an autocommit block")
-
-
 def test_an_sql_file_is_shown_as_it_is(revisions: Revisions, migrate: Command) -> None:
     text = "-- why\nCREATE TABLE one (id int);\nDROP TABLE IF EXISTS old;\n"
     (revisions.directory / "versions" / "0001_one.up.sql").write_text(text)
