@@ -2,7 +2,7 @@
 
 Every revision is applied, reverted and applied again, and the catalogue is
 compared each time. One that says it can be resumed is stopped before each of
-its statements outside a transaction, and run again.
+its statements outside a transaction and before its end, and run again.
 """
 
 from __future__ import annotations
@@ -177,39 +177,50 @@ class _Trial:
         if not self._moved(revision, "does not apply", up=True):
             return None
         after = catalogue.read(connection, names)
+        if _is_resumable(self._tree.steps_down(step.before, step.after)[0]):
+            self._prove_resumable(connection, names, revision, before, up=False)
         if not self._moved(revision, "is not reverted", up=False):
             return None
         self._compare(revision, "reverted, it leaves something else", connection, names, before)
         if _is_resumable(step):
-            self._prove_resumable(connection, names, step, after)
+            self._prove_resumable(connection, names, revision, after, up=True)
         if not self._moved(revision, "does not apply again after it was reverted", up=True):
             return None
         self._compare(revision, "applied again, it makes something else", connection, names, after)
         return after
 
     def _prove_resumable(
-        self, connection: Connection, names: Names, step: Step, after: Catalogue
+        self, connection: Connection, names: Names, revision: str, expected: Catalogue, *, up: bool
     ) -> None:
-        """Stop a revision before each statement outside a transaction, and let it go on."""
+        """Stop a revision before each statement outside a transaction and before its end, and let it go on.
+
+        Args:
+            connection: a session beside the runs.
+            names: where the bookkeeping is.
+            revision: which.
+            expected: what it leads to.
+            up: which way.
+        """
+        way = "" if up else " downwards"
         number = 0
         while True:
             number += 1
-            stopped = self._move(up=True, stop_before=number)
+            stopped = self._move(up=up, stop_before=number)
             is_whole = stopped is None
             if not is_whole:
-                failure = self._move(up=True)
+                failure = self._move(up=up)
                 if failure is not None:
-                    problem = f"says that it is resumable, and is not when stopped before statement {number}: {failure}"
-                    self._findings.append(Finding(revision=step.revision, problem=problem))
+                    problem = f"says that it is resumable{way}, and is not when stopped before statement {number}: {failure}"
+                    self._findings.append(Finding(revision=revision, problem=problem))
                     return
                 self._compare(
-                    step.revision,
-                    f"stopped before statement {number} and resumed, it makes something else",
+                    revision,
+                    f"stopped{way} before statement {number} and resumed, it makes something else",
                     connection,
                     names,
-                    after,
+                    expected,
                 )
-            if self._move(up=False) is not None or is_whole:
+            if self._move(up=not up) is not None or is_whole:
                 return
 
     def _moved(self, revision: str, problem: str, *, up: bool) -> bool:

@@ -105,7 +105,7 @@ class PythonBody:
                     context.begin_transaction(_per_migration=True)
                     function(**frame.arguments)
                     self._tell_callbacks(context, step)
-                self._connection.ensure_marker()
+                self._connection.end_body()
             finally:
                 self._connection.end_revision()
             complete(marker, b"")

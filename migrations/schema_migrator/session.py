@@ -20,8 +20,7 @@ Not guarded is what goes around psycopg's connections and cursors
 from __future__ import annotations
 
 import contextlib
-import enum
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import psycopg
 from psycopg import sql
@@ -29,6 +28,7 @@ from psycopg.pq import TransactionStatus
 
 from schema_migrator import statement
 from schema_migrator.errors import Stopped
+from schema_migrator.guard import Phase, RefusedStatementError
 from schema_migrator.result import Outcome
 
 if TYPE_CHECKING:
@@ -36,35 +36,7 @@ if TYPE_CHECKING:
 
     from psycopg.abc import Query
 
-
-class RefusedStatementError(psycopg.ProgrammingError):
-    """A revision sent what would make its own history row unprovable.
-
-    A driver error, so that SQLAlchemy and revisions treat it as one.
-    """
-
-
-class Marker(Protocol):
-    """The history row of the revision that is running."""
-
-    def insert(self, connection: Connection, text: str | None, index_before: str | None) -> None:
-        """Insert the row, with the statement about to run where it is outside a transaction."""
-
-    def write_statement(self, connection: Connection, number: int, text: str) -> None:
-        """Note the statement outside a transaction that is about to run."""
-
-    def is_there(self, connection: Connection) -> bool:
-        """Read the row back: is it there, and without an end?"""
-
-    def look_at_index(self, connection: Connection, text: str) -> str | None:
-        """Return what must be known of an index before a text builds or drops it."""
-
-
-class Phase(enum.Enum):
-    """Whose statements pass: the engine's own, or a revision's."""
-
-    BOOKKEEPING = enum.auto()
-    REVISION = enum.auto()
+    from schema_migrator.guard import Marker
 
 
 class Connection(psycopg.Connection[Any]):
@@ -81,7 +53,8 @@ class Connection(psycopg.Connection[Any]):
         statement_timeout: the session's, in milliseconds; 0: no bound.
         settings: the command that sets the session's settings.
         stop_before: the number of the statement outside a transaction before
-            which the run is stopped, to try out how it goes on; None: none.
+            which the run is stopped, to try out how it goes on; None: none. One
+            more than there are is the end of a revision that committed a part.
         binds_in_client: whether a revision's parameters are put into its
             statements before they are sent, as psycopg2 does. There are old
             revisions whose parameters the server can give no type.
@@ -141,6 +114,12 @@ class Connection(psycopg.Connection[Any]):
         if not self.inserted and self.marker is not None:
             self._own(lambda marker: marker.insert(self, None, None))
             self.inserted = True
+
+    def end_body(self) -> None:
+        """Take note that the revision has sent all that it has: what is left is the engine's to complete."""
+        self.ensure_marker()
+        if self.committed and self.statements + 1 == self.stop_before:
+            raise Stopped(Outcome.INTERRUPTED, "stopped before the revision was completed")
 
     def before(self, query: Query) -> bool:
         """Guard one statement of a revision; False means that it must not be sent.

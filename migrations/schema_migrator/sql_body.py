@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from psycopg.pq import TransactionStatus
 
 from schema_migrator import database, sql_file, statement
-from schema_migrator.session import RefusedStatementError
+from schema_migrator.guard import RefusedStatementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def _outside(connection: Connection, script: Script, marker: Marker, *, skip: st
     try:
         for one in script.outside:
             connection.execute(one.text.encode())
-        connection.ensure_marker()
+        connection.end_body()
     finally:
         connection.end_revision()
 

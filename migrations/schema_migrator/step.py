@@ -15,8 +15,8 @@ import psycopg
 from schema_migrator import database, heal, history, sql_body, sqlstate
 from schema_migrator.bookkeeper import POSITION_CHANGED, ROW_GONE, Bookkeeper
 from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
+from schema_migrator.guard import RefusedStatementError
 from schema_migrator.marker import Marker
-from schema_migrator.session import RefusedStatementError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -159,9 +159,40 @@ with op.get_context().autocommit_block():
     op.execute('CREATE TABLE IF NOT EXISTS four ()')
 """
 DROP = "op.execute('DROP TABLE IF EXISTS two, three, four')"
-RESUMABLE: dict[str, tuple[str, str | None]] = {
-    "one that can": ("CREATE TABLE IF NOT EXISTS three ()", None),
-    "one that can not": ("CREATE TABLE three ()", "stopped before statement 2"),
+RESUMABLE: dict[str, tuple[str, str, str, str | None]] = {
+    "one that can": (
+        BLOCK.format("CREATE TABLE IF NOT EXISTS three ()"),
+        DROP,
+        "True",
+        None,
+    ),
+    "one that can not": (
+        BLOCK.format("CREATE TABLE three ()"),
+        DROP,
+        "True",
+        "is resumable, and is not when stopped before statement 2",
+    ),
+    "one that can not once its last statement is done": (
+        "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE three ()')",
+        DROP,
+        "True",
+        "is resumable, and is not when stopped before statement 2",
+    ),
+    "one that can both ways": (
+        BLOCK.format("CREATE TABLE IF NOT EXISTS three ()"),
+        f"with op.get_context().autocommit_block():\n    {DROP}",
+        "'both'",
+        None,
+    ),
+    "one that can not downwards": (
+        BLOCK.format("CREATE TABLE IF NOT EXISTS three ()"),
+        (
+            "with op.get_context().autocommit_block():\n    op.execute('DROP TABLE three')\n"
+            "    op.execute('DROP TABLE two, four')"
+        ),
+        "'down'",
+        "is resumable downwards, and is not when stopped before statement 2",
+    ),
 }
 
 
@@ -169,9 +200,9 @@ RESUMABLE: dict[str, tuple[str, str | None]] = {
 def test_a_revision_that_says_it_can_be_resumed_is_stopped_at_each_statement(
     engine: Engine, revisions: Revisions, migrate: Command, case: str
 ) -> None:
-    statement, problem = RESUMABLE[case]
+    up, down, declared, problem = RESUMABLE[case]
     revisions.add("0001", *TABLE)
-    revisions.add("0002", BLOCK.format(statement), DROP, head="resumable = True")
+    revisions.add("0002", up, down, head=f"resumable = {declared}")
 
     code, findings = _check(migrate)
 
