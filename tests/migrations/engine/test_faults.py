@@ -218,3 +218,37 @@ def test_a_replica_is_read_and_never_moved(own: Engine, replica: Engine, migrate
     version = migrate("version", DATABASE_URL=replica.database.url)
     assert (version.code, version.out) == (0, "0001\n")
     assert "in progress or interrupted" in version.err
+
+
+def test_who_waits_on_a_replica_sees_a_run_on_the_primary_to_its_end(
+    own: Engine, replica: Engine, migrate: Command, tmp_path: Path
+) -> None:
+    own.revisions.add("0001", ONE)
+    assert own.up().outcome is Outcome.APPLIED
+    own.revisions.add(
+        "0002",
+        "with op.get_context().autocommit_block():\n    op.execute('CREATE TABLE two ()')\n"
+        "    op.execute('SELECT pg_advisory_lock(77)')",
+    )
+    until(lambda: replica.exists("alembic_version_history"), what="the replica")
+    with own.database.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(77)")
+        running = migrate.start(
+            *("up", "--lock-timeout", "60s", "--result-file", str(tmp_path / "run")),
+            DATABASE_URL=own.database.url,
+        )
+        until(
+            lambda: replica.query("SELECT 1 FROM alembic_version_history WHERE ended_at IS NULL"),
+            what="the open row",
+        )
+        waiting = migrate.start("wait", DATABASE_URL=replica.database.url)
+        assert waiting.stderr is not None
+        told = waiting.stderr.readline()
+        assert "waiting for 0002: the database is at 0001" in told
+        assert "revision 0002 (up) is in progress or interrupted" in told
+        assert waiting.poll() is None
+
+    ended = migrate.wait(waiting)
+
+    assert (ended.code, (ended.result or {}).get("to")) == (0, "0002"), ended.err
+    assert migrate.wait(running).code == 0
