@@ -122,14 +122,14 @@ def test_it_does_its_work_and_sees_nothing_else(
             first["metadata"]["uid"] not in {each["metadata"]["uid"] for each in ours.jobs("shop")}
         )
     )
-    eventually(lambda: "POST events 201" in alone.requests())
+    eventually(lambda: "create events 201" in alone.requests())
     made = [tuple(name.split()) for name in alone.requests()]
     assert {(verb, kind) for verb, kind, _ in made} >= {
-        ("POST", "jobs"),
-        ("DELETE", "jobs"),
-        ("PATCH", "schemamigrations/status"),
-        ("POST", "events"),
-        ("PUT", "leases"),
+        ("create", "jobs"),
+        ("delete", "jobs"),
+        ("patch", "schemamigrations/status"),
+        ("create", "events"),
+        ("update", "leases"),
     }
     assert {status for _, _, status in made} <= {"200", "201", "404"}
     assert alone.lines("403") == alone.lines("orbidden") == []

@@ -25,6 +25,7 @@ from tests.local.workload import container, pod
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from local_kubernetes.audit import Request
     from tests.fix_cluster import Objects
 
 
@@ -55,6 +56,30 @@ def test_a_user_by_certificate_has_no_right_until_it_is_given(
     eventually(
         lambda: as_user(cluster, kubeconfig, "get", "pods", "-n", objects.namespace).returncode == 0
     )
+
+
+def test_the_audit_log_tells_who_asked_for_what(cluster: Cluster, objects: Objects) -> None:
+    if not cluster.ours:
+        pytest.skip("somebody else's log")
+    kubeconfig = cluster.kubeconfig_for("auditee", groups=["system:masters"])
+    mark = cluster.audit_log.end()
+
+    as_user(cluster, kubeconfig, "create", "configmap", "one", "-n", objects.namespace)
+    as_user(cluster, kubeconfig, "get", "configmap", "two", "-n", objects.namespace)
+
+    def requests() -> list[Request]:
+        found = cluster.audit_log.since(mark, "auditee")
+        return [one for one in found if one.resource == "configmaps"]
+
+    eventually(lambda: len(requests()) == 2)
+    assert [(one.verb, one.resource, one.name, one.code) for one in requests()] == [
+        ("create", "configmaps", "one", 201),
+        ("get", "configmaps", "two", 404),
+    ]
+    assert {one.namespace for one in requests()} == {objects.namespace}
+    assert all(one.received <= one.answered for one in requests())
+    assert cluster.audit_log.since(cluster.audit_log.end(), "auditee") == []
+    assert cluster.audit_log.since(mark, "audite") == []
 
 
 def test_a_service_account_is_who_it_is(cluster: Cluster, namespace: str) -> None:

@@ -6,6 +6,7 @@ that every end of a run can be had.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import json
@@ -22,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from local_kubernetes.audit import READS, WRITES
 from tests.fix_cluster import Objects, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from local_kubernetes.audit import Request
     from local_kubernetes.cluster import Cluster
     from tests.witness import Witness
 
@@ -37,6 +40,7 @@ RIGHTS = ROOT / "deploy" / "kustomize" / "operator" / "rbac.yaml"
 OPERATOR = Path(sys.executable).with_name("schema-operator")
 PRETENDER = Path(__file__).with_name("pretender.py")
 IMAGE = "local/pretender:1"
+ACCOUNT = "system:serviceaccount:schema-operator:schema-operator"
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +72,13 @@ class Operator:
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
+    mark: int = 0
+    namespace: str = ""
 
     def start(self) -> None:
         kubeconfig = self._kubeconfig()
+        if self.cluster.ours:
+            self.mark = self.cluster.audit_log.end()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -128,18 +136,52 @@ class Operator:
             return text
 
     def requests(self) -> dict[str, int]:
-        """How many requests it has made, by verb, resource and status."""
+        """How many requests the API server had from it since its start, by verb, resource, status.
+
+        Watches are left out.
+        """
+        eventually(lambda: self._watches() and self._logged() >= self._counted())
+        counts = collections.Counter(
+            f"{one.verb} {one.resource} {one.code}"
+            for one in self._audited()
+            if one.verb in READS | WRITES
+        )
+        return dict(counts)
+
+    def writes(self) -> int:
+        return sum(
+            count for name, count in self.requests().items() if name.partition(" ")[0] in WRITES
+        )
+
+    def _watches(self) -> bool:
+        """Whether the requests of its start have all been made."""
+        watched = {one.resource for one in self._audited() if one.verb == "watch"}
+        return watched >= {"schemamigrations", "jobs", "pods"}
+
+    def _audited(self) -> list[Request]:
+        """What the account asked in this operator's namespace: one account serves several."""
+        account = f"system:serviceaccount:{self.place}:schema-operator"
+        return [
+            one
+            for one in self.cluster.audit_log.since(self.mark, account)
+            if self.namespace in {"", one.namespace}
+        ]
+
+    def _logged(self) -> int:
+        audited = self._audited()
+        return sum(one.verb in WRITES and one.resource != "leases" for one in audited)
+
+    def _counted(self) -> int:
+        """How many writes it says it has made; the last of them reach the log a moment later."""
         pattern = (
             r'schema_operator_api_request_seconds_count\{resource="([^"]+)",'
             r'status="(\d+)",verb="(\w+)"\} ([\d.]+)'
         )
-        return {
-            f"{verb} {resource} {status}": int(float(count))
+        return sum(
+            int(float(count))
             for resource, status, verb, count in re.findall(pattern, self.http("/metrics"))
-        }
-
-    def writes(self) -> int:
-        return sum(count for name, count in self.requests().items() if not name.startswith("GET"))
+            if verb != "GET" and status != "0" and resource != "leases"
+        )
 
 
 @pytest.fixture
@@ -162,7 +204,7 @@ def operator(
 
 @contextlib.contextmanager
 def operating(cluster: Cluster, namespace: str, log: Path, *arguments: str) -> Iterator[Operator]:
-    running = Operator(cluster, (f"--namespace={namespace}", *arguments), log)
+    running = Operator(cluster, (f"--namespace={namespace}", *arguments), log, namespace=namespace)
     try:
         running.start()
         yield running

@@ -45,8 +45,8 @@ def test_a_resource_becomes_ready_with_three_writes_and_no_read(
     migrations.apply("shop")
     status = migrations.until("shop", "UpToDate")
     assert difference(before, operator.requests()) == {
-        "POST jobs 201": 1,
-        "PATCH schemamigrations/status 200": 2,
+        "create jobs 201": 1,
+        "patch schemamigrations/status 200": 2,
     }
     ready = condition(status, "Ready")
     assert ready is not None
@@ -288,6 +288,21 @@ def test_retries_end_at_the_limit_and_go_on_when_it_is_raised(
     assert status["attempt"] == 4
 
 
+def test_a_failed_run_costs_three_writes_and_giving_up_one_more(
+    migrations: Migrations, operator: Operator
+) -> None:
+    before = operator.requests()
+    migrations.secret("shop", outcome="failed", message="0002: no")
+    migrations.apply("shop", retry={"limit": 2, **FAST})
+    migrations.until("shop", "MigrationFailed", 60)
+    eventually(lambda: operator.requests().get("create events 201"))
+    assert difference(before, operator.requests()) == {
+        "create jobs 201": 3,
+        "patch schemamigrations/status 200": 6,
+        "create events 201": 1,
+    }
+
+
 def test_a_request_runs_again(migrations: Migrations) -> None:
     migrations.secret("shop", outcome="dirty", dirty=True, incident="i-1")
     migrations.apply("shop")
@@ -327,7 +342,7 @@ def test_a_change_that_decides_no_run_costs_one_write(
     before = operator.requests()
     migrations.patch("shop", timeout="1h")
     migrations.until("shop", "UpToDate")
-    assert difference(before, operator.requests()) == {"PATCH schemamigrations/status 200": 1}
+    assert difference(before, operator.requests()) == {"patch schemamigrations/status 200": 1}
 
 
 def test_a_resource_made_again_waits_until_the_old_pod_is_gone(
@@ -428,7 +443,7 @@ def test_finished_jobs_beyond_the_limit_go_and_the_newest_stays(
     assert [one["job"] for one in status["history"]] == [
         job["metadata"]["name"] for job in migrations.jobs("shop")
     ]
-    assert operator.requests()["DELETE jobs 200"] == 2
+    assert operator.requests()["delete jobs 200"] == 2
 
 
 def _next_run(migrations: Migrations, seen: set[str]) -> str:

@@ -11,7 +11,7 @@ import yaml
 
 from local_kubernetes.errors import ClusterError
 from schema_operator import duration
-from tests.operator.fix_operator import MANIFESTS, RIGHTS, migration
+from tests.operator.fix_operator import ACCOUNT, MANIFESTS, RIGHTS, migration
 from tests.operator.test_duration import BAD, GOOD
 from tests.operator.test_job import TEMPLATE, manifest
 
@@ -368,9 +368,6 @@ def can(cluster: Cluster, user: str, *question: str) -> bool:
         return cluster.kubectl("auth", "can-i", *question, f"--as={user}").strip() == "yes"
     except ClusterError:
         return False
-
-
-ACCOUNT = "system:serviceaccount:schema-operator:schema-operator"
 
 
 @pytest.mark.parametrize(

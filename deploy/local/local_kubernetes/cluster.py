@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from local_kubernetes import binaries, images, kubeconfigs, launch, server
+from local_kubernetes.audit import AuditLog
 from local_kubernetes.errors import ClusterError
 from local_kubernetes.folders import Folder
 from local_kubernetes.launch import Options, stop
@@ -169,6 +170,17 @@ class Cluster:
         """The processes of a cluster of ours by name, such as ``kube-apiserver``."""
         state = self.folder.state() if self.ours else None
         return {} if state is None else state.components
+
+    @property
+    def audit_log(self) -> AuditLog:
+        """What the API server of a cluster of ours was asked.
+
+        Raises:
+            ClusterError: the cluster is not ours, so neither is its log.
+        """
+        if not self.ours:
+            raise ClusterError("only a cluster that was started here has an audit log to read")
+        return AuditLog(self.folder.audit_log)
 
     def kubectl(self, *arguments: str, stdin: str = "", seconds: float = 60.0) -> str:
         """Runs kubectl as the administrator.

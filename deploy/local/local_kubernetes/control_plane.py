@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import socket
 from typing import TYPE_CHECKING, Any, Final
 
-from local_kubernetes import certificates, kubeconfigs
+from local_kubernetes import audit, certificates, kubeconfigs
 
 if TYPE_CHECKING:
     from local_kubernetes.binaries import Binaries
@@ -126,6 +127,7 @@ def components(folder: Folder, address: Address, binaries: Binaries) -> list[Com
         address: where they listen.
         binaries: what is started.
     """
+    folder.audit_policy.write_text(json.dumps(audit.POLICY), encoding="utf-8")
     keys = folder.certificates
     store = f"https://127.0.0.1:{address.etcd}"
     peer = f"https://127.0.0.1:{address.etcd_peer}"
@@ -173,6 +175,11 @@ def components(folder: Folder, address: Address, binaries: Binaries) -> list[Com
                 "--enable-admission-plugins=NodeRestriction",
                 "--allow-privileged",
                 "--endpoint-reconciler-type=none",
+                f"--audit-policy-file={folder.audit_policy}",
+                f"--audit-log-path={folder.audit_log}",
+                # MB; without a bound of ours it is 100, which a benchmark outgrows.
+                "--audit-log-maxsize=1000",
+                "--audit-log-maxbackup=1",
             ),
         ),
         Component(

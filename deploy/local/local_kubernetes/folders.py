@@ -81,6 +81,16 @@ class Folder:
         return self.path / "images.json"
 
     @property
+    def audit_policy(self) -> Path:
+        """What the API server writes into its audit log."""
+        return self.path / "audit-policy.json"
+
+    @property
+    def audit_log(self) -> Path:
+        """One line for each request to the API server."""
+        return self.logs / "audit.jsonl"
+
+    @property
     def plan(self) -> Path:
         """What the supervisor shall start."""
         return self.path / "plan.json"
