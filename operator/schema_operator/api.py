@@ -1,31 +1,25 @@
 """The few requests that the operator makes of the API server, and their client.
 
-Watching is not among them: the handlers' framework does that on a connection of
-its own. Bodies are plain dictionaries in both directions; every request has a
-time limit, and every failure is one of `errors`, sorted by how to react.
+Bodies are plain dictionaries in both directions. SchemaMigrations are listed and
+watched by the handlers' framework on connections of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from http import HTTPStatus
+import contextlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-import aiohttp
-from kubernetes.aio import client
+import orjson
 
 from schema_operator import errors, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from schema_operator.names import Key
-
-REQUEST_SECONDS: Final = 15.0
-"""The longest that one request takes."""
+    from schema_operator.transport import Transport
 
 PAGE: Final = 500
 """How many objects one page of a list holds."""
@@ -57,8 +51,8 @@ class Api(Protocol):
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event."""
 
-    async def list_uids(self, kind: str, namespace: str | None) -> tuple[dict[str, str], int]:
-        """Return the names of all our objects of a kind by uid, and the list's version.
+    async def list_versions(self, kind: str, namespace: str | None) -> tuple[dict[str, int], int]:
+        """Return the versions of all our objects of a kind by uid, and the list's version.
 
         Args:
             kind: `RESOURCES`, `JOBS` or `PODS`.
@@ -67,30 +61,11 @@ class Api(Protocol):
 
 
 class Client:
-    """The requests, made with the official client's asyncio half."""
+    """The requests."""
 
-    def __init__(
-        self,
-        configuration: client.Configuration,
-        observer: Callable[[str, str, int, float], None] | None = None,
-    ) -> None:
-        """Make one.
-
-        Args:
-            configuration: how to reach the API server.
-            observer: is told of each request: verb, resource, status (0: no answer), seconds.
-        """
-        # Reading the proxies' environment variables and .netrc for every request would take
-        # longer than the rest of it.
-        configuration.client_session_kwargs = {"trust_env": False}
-        self._client = client.ApiClient(configuration)
-        self._client.user_agent = names.PROGRAM
-        self._observer = observer
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
         self._manager = urlencode({"fieldManager": names.PROGRAM})
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]  # publishes no types
 
     async def create_job(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Create a Job and return its metadata as they were stored."""
@@ -98,7 +73,7 @@ class Client:
         # Strict, so that a misspelt field of what is passed on is said and not dropped.
         query = f"{self._manager}&fieldValidation=Strict"
         url = f"{path}?{query}"
-        return await self._request("POST", "jobs", url, manifest, accept=_METADATA)
+        return await self._transport.request("POST", "jobs", url, manifest, accept=_METADATA)
 
     async def delete_job(self, namespace: str, name: str, uid: str, propagation: str) -> None:
         """Delete the Job with that uid; one that is gone, or another of that name, stays as it is."""
@@ -109,7 +84,7 @@ class Client:
             "propagationPolicy": propagation,
         }
         try:
-            await self._request("DELETE", "jobs", _path(JOBS, namespace, name), body)
+            await self._transport.request("DELETE", "jobs", _path(JOBS, namespace, name), body)
         except (errors.GoneError, errors.ConflictError):
             return
 
@@ -129,7 +104,7 @@ class Client:
             {"op": "add", "path": "/status", "value": status},
         ]
         path = _path(RESOURCES, key.namespace, key.name)
-        return await self._request(
+        return await self._transport.request(
             "PATCH",
             "schemamigrations/status",
             f"{path}/status?{self._manager}",
@@ -141,25 +116,60 @@ class Client:
     async def create_event(self, event: Mapping[str, Any]) -> None:
         """Create an Event."""
         path = f"/api/v1/namespaces/{quote(event['metadata']['namespace'])}/events"
-        await self._request("POST", "events", path, event)
+        await self._transport.request("POST", "events", path, event)
 
-    async def list_uids(self, kind: str, namespace: str | None) -> tuple[dict[str, str], int]:
-        """Return the names of all our objects of a kind by uid, and the list's version."""
-        query = {"limit": str(PAGE)}
-        if kind != RESOURCES:
-            query["labelSelector"] = names.LABEL_DATABASE
-        uids: dict[str, str] = {}
+    async def list_versions(self, kind: str, namespace: str | None) -> tuple[dict[str, int], int]:
+        """Return the versions of all our objects of a kind by uid, and the list's version."""
+        versions: dict[str, int] = {}
+        last = 0
+        async for page in self.pages(kind, namespace, _METADATA_LIST):
+            for item in page.get("items") or ():
+                metadata = item["metadata"]
+                versions[metadata["uid"]] = int(metadata["resourceVersion"])
+            last = int(page["metadata"]["resourceVersion"])
+        return versions, last
+
+    async def pages(
+        self, kind: str, namespace: str | None, accept: str = "application/json"
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Yield a list of all our objects of a kind, page by page."""
+        query = {**_ours(kind), "limit": str(PAGE)}
         while True:
             path = f"{_path(kind, namespace)}?{urlencode(query)}"
             resource = kind.rpartition("|")[2]
-            page = await self._request("GET", resource, path, None, accept=_METADATA_LIST)
-            for item in page.get("items") or ():
-                metadata = item["metadata"]
-                uids[metadata["uid"]] = f"{metadata['namespace']}/{metadata['name']}"
+            page = await self._transport.request("GET", resource, path, accept=accept)
+            yield page
             following = page["metadata"].get("continue")
             if not following:
-                return uids, int(page["metadata"]["resourceVersion"])
+                return
             query["continue"] = following
+
+    async def watch(
+        self,
+        kind: str,
+        namespace: str | None,
+        version: str,
+        bounds: tuple[int, float],
+        began: Callable[[], None],
+    ) -> AsyncGenerator[dict[str, Any]]:
+        """Yield the events after a version, until the server ends the watch."""
+        seconds, silence = bounds
+        query = {
+            **_ours(kind),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
+        path = f"{_path(kind, namespace)}?{urlencode(query)}"
+        lines = self._transport.lines(path, silence=silence, began=began)
+        async with contextlib.aclosing(lines) as opened:
+            async for line in opened:
+                try:
+                    event = orjson.loads(line)
+                except ValueError as error:
+                    raise errors.UnavailableError(0, "an event is no JSON") from error
+                yield event
 
     # The Lease of the election
 
@@ -167,7 +177,7 @@ class Client:
         """Return a Lease; None where there is none."""
         path = _path(LEASES, namespace, name)
         try:
-            return await self._request("GET", "leases", path, None, seconds=seconds)
+            return await self._transport.request("GET", "leases", path, seconds=seconds)
         except errors.GoneError:
             return None
 
@@ -177,7 +187,7 @@ class Client:
         exists = "resourceVersion" in metadata
         path = _path(LEASES, metadata["namespace"], metadata["name"] if exists else None)
         method = "PUT" if exists else "POST"
-        return await self._request(method, "leases", path, lease, seconds=seconds)
+        return await self._transport.request(method, "leases", path, lease, seconds=seconds)
 
     async def watch_lease(self, namespace: str, name: str, version: str, seconds: float) -> None:
         """Return when a Lease has changed since that version, or after so many seconds.
@@ -192,64 +202,19 @@ class Client:
         }
         path = f"{_path(LEASES, namespace)}?{urlencode(query)}"
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._send("GET", path, None, {}, seconds + 1)
-                try:
-                    if response.status < HTTPStatus.BAD_REQUEST:
-                        await response.response.content.readline()
-                finally:
-                    response.response.close()
+            async with (
+                asyncio.timeout(seconds),
+                contextlib.aclosing(self._transport.lines(path, silence=seconds + 1)) as lines,
+            ):
+                async for _ in lines:
+                    return
         except TimeoutError:
             return
-        except (aiohttp.ClientError, OSError) as error:
-            raise errors.UnavailableError(0, f"no answer ({type(error).__name__})") from error
 
-    async def _request(  # noqa: PLR0913 - what a request consists of
-        self,
-        method: str,
-        resource: str,
-        path: str,
-        body: Mapping[str, Any] | Sequence[Any] | None,
-        *,
-        content_type: str = "application/json",
-        accept: str = "application/json",
-        seconds: float = REQUEST_SECONDS,
-    ) -> dict[str, Any]:
-        """Make one request and return the object that came back.
 
-        Raises:
-            ApiError: it came to nothing.
-        """
-        headers = {"Accept": accept, "Content-Type": content_type}
-        began = time.monotonic()
-        status = 0
-        try:
-            response = await self._send(method, path, body, headers, seconds)
-            content = await response.read()
-            status = response.status
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise errors.UnavailableError(0, f"no answer ({type(error).__name__})") from error
-        finally:
-            if self._observer is not None:
-                self._observer(method, resource, status, time.monotonic() - began)
-        document = _document(content)
-        if status >= HTTPStatus.BAD_REQUEST:
-            raise failure(status, document, response.headers.get("Retry-After"))
-        return document
-
-    async def _send(
-        self, method: str, path: str, body: Any, headers: dict[str, str], seconds: float
-    ) -> Any:
-        """Send one request with the client's credentials and return the client's response."""
-        headers["User-Agent"] = self._client.user_agent
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        return await self._client.rest_client.request(  # type: ignore[no-untyped-call]  # publishes no types
-            method,
-            f"{self._client.configuration.host}{path}",
-            headers=headers,
-            body=body,
-            _request_timeout=seconds,
-        )
+def _ours(kind: str) -> dict[str, str]:
+    """Return the query that leaves out what is not ours."""
+    return {} if kind == RESOURCES else {"labelSelector": names.LABEL_DATABASE}
 
 
 def _path(kind: str, namespace: str | None, name: str | None = None) -> str:
@@ -257,39 +222,3 @@ def _path(kind: str, namespace: str | None, name: str | None = None) -> str:
     middle = "" if namespace is None else f"/namespaces/{quote(namespace)}"
     end = "" if name is None else f"/{quote(name)}"
     return f"/{prefix}{middle}/{plural}{end}"
-
-
-def _document(content: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return {"message": content[:200].decode("utf-8", errors="replace")}
-    return document if isinstance(document, dict) else {}
-
-
-def failure(status: int, document: Mapping[str, Any], retry_after: str | None) -> errors.ApiError:
-    """Return the error that an answer means.
-
-    Args:
-        status: the HTTP status.
-        document: the Status object that came with it.
-        retry_after: the header of that name, in seconds.
-    """
-    message = str(document.get("message") or "without a word")
-    causes = (document.get("details") or {}).get("causes") or ()
-    if status == HTTPStatus.FORBIDDEN and any(
-        cause.get("reason") == "NamespaceTerminating" for cause in causes
-    ):
-        return errors.NamespaceEndsError(status, message)
-    if status == HTTPStatus.CONFLICT and document.get("reason") == "AlreadyExists":
-        return errors.AlreadyExistsError(status, message)
-    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
-    kinds: dict[int, type[errors.ApiError]] = {
-        401: errors.DeniedError,
-        403: errors.DeniedError,
-        404: errors.GoneError,
-        409: errors.ConflictError,
-        400: errors.RejectedError,
-        422: errors.RejectedError,
-    }
-    return kinds.get(status, errors.UnavailableError)(status, message, wait)

@@ -1,8 +1,8 @@
 """The border to kopf: its events into our intake, and its settings.
 
-Of kopf only login, list, watch and the life of the process are used, through
-event handlers, which store nothing on the resources: no annotation, no
-finalizer, no write at all.
+Of kopf only login, list and watch of the resources, and the life of the process
+are used, through an event handler, which stores nothing on the resources: no
+annotation, no finalizer, no write at all.
 """
 
 from __future__ import annotations
@@ -82,8 +82,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.queueing.idle_timeout = 0.05
     chosen.watching.chunk_size = 500
     chosen.watching.connect_timeout = 5
-    chosen.watching.label_selectors["batch", "v1", "jobs"] = names.LABEL_DATABASE
-    chosen.watching.label_selectors["v1", "pods"] = names.LABEL_DATABASE
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 5
     chosen.networking.error_backoffs = _Backoffs()
@@ -108,14 +106,6 @@ def registry(
     @kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=handlers)
     async def resource(event: kopf.RawEvent, **_: Any) -> None:
         intake.resource(event["type"], event["object"])
-
-    @kopf.on.event("batch", "v1", "jobs", registry=handlers)
-    async def job(event: kopf.RawEvent, **_: Any) -> None:
-        intake.job(event["type"], event["object"])
-
-    @kopf.on.event("v1", "pods", registry=handlers)
-    async def pod(event: kopf.RawEvent, **_: Any) -> None:
-        intake.pod(event["type"], event["object"])
 
     return handlers
 

@@ -16,15 +16,18 @@ class Health:
     """A small HTTP server: three paths, GET only, one request a connection.
 
     ``/healthz`` answers as long as the event loop turns; ``/readyz`` answers 200
-    once everything that exists has been seen and the operator acts on it.
+    once everything that exists has been seen and the operator acts on it, and as
+    long as it still hears of what changes.
 
     Attributes:
         ready: whether the operator acts.
+        hears: is asked at each probe whether what is known is up to date.
         port: where it listens, once started.
     """
 
     def __init__(self, metrics: Callable[[], bytes]) -> None:
         self.ready = False
+        self.hears: Callable[[], bool] = lambda: True
         self.port = 0
         self._metrics = metrics
         self._server: asyncio.Server | None = None
@@ -64,11 +67,16 @@ class Health:
             case b"/healthz":
                 return _response(200, b"ok\n")
             case b"/readyz":
-                return _response(200, b"ok\n") if self.ready else _response(503, b"not yet\n")
+                return self._readiness()
             case b"/metrics":
                 return _response(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
             case _:
                 return _response(404, b"not found\n")
+
+    def _readiness(self) -> bytes:
+        if not self.ready:
+            return _response(503, b"not yet\n")
+        return _response(200, b"ok\n") if self.hears() else _response(503, b"a watch is lost\n")
 
 
 _PHRASES: Final = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import kopf
 
 from schema_operator import connect, errors, handlers
-from schema_operator.api import Client
+from schema_operator.api import JOBS, PODS, Client
 from schema_operator.cache import Cache
 from schema_operator.health import Health
 from schema_operator.intake import Intake
@@ -21,9 +22,13 @@ from schema_operator.lease import Election
 from schema_operator.metrics import Metrics
 from schema_operator.queue import Queue
 from schema_operator.reconcile import Reconciler, utc_now
+from schema_operator.reflector import Reflector
 from schema_operator.resync import Resync
+from schema_operator.transport import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from schema_operator.names import Key
     from schema_operator.options import Options
 
@@ -42,14 +47,16 @@ async def run(options: Options) -> None:
         LostLeaseError: another operator may be at work by now.
         OptionsError: there is no way to the API server, or the address for health is taken.
     """
-    configuration = await connect.configuration(options.kubeconfig)
+    log_in = functools.partial(connect.configuration, options.kubeconfig)
+    configuration = await log_in()
     cache = Cache()
     queue = Queue()
     metrics = Metrics(cache, queue)
     health = Health(metrics.render)
-    client = Client(configuration, metrics.request)
+    transport = Transport(configuration, metrics.request, log_in)
+    api = Client(transport)
     reconciler = Reconciler(
-        api=client, cache=cache, queue=queue, options=options, metrics=metrics, clock=utc_now
+        api=api, cache=cache, queue=queue, options=options, metrics=metrics, clock=utc_now
     )
     intake = Intake(cache, queue, reconciler.wake, utc_now)
 
@@ -60,16 +67,8 @@ async def run(options: Options) -> None:
         if database is not None:
             reconciler.wake(database)
 
-    election = None
-    if options.lease_namespace is not None:
-        election = Election(
-            client,
-            namespace=options.lease_namespace,
-            name=options.lease_name,
-            identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
-            duration=options.lease_duration,
-        )
-    resync = Resync(client, cache, options.namespaces, touched, utc_now)
+    election = _election(options, api)
+    resync = Resync(api, cache, options.namespaces, touched, utc_now)
     try:
         if options.health_listen is not None:
             await _listen(health, *options.health_listen)
@@ -81,12 +80,13 @@ async def run(options: Options) -> None:
         # than itself, as for its own that hang.
         seen = asyncio.Event()
         workers = [asyncio.create_task(_work(reconciler, seen)) for _ in range(options.workers)]
-        acting = asyncio.create_task(_act(options, resync, health, seen))
+        reflectors = _reflectors(options, api, intake, resync)
+        reflecting = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        acting = asyncio.create_task(_act(options, resync, reflectors, health, seen))
+        health.hears = lambda: not resync.behind and all(one.alive for one in reflectors)
         watching = asyncio.create_task(
             kopf.operator(
-                registry=handlers.registry(
-                    intake, lambda: connect.configuration(options.kubeconfig)
-                ),
+                registry=handlers.registry(intake, log_in),
                 settings=handlers.settings(),
                 standalone=True,
                 clusterwide=not options.namespaces,
@@ -95,7 +95,7 @@ async def run(options: Options) -> None:
         )
         keeping = () if election is None else (asyncio.create_task(election.keep()),)
         try:
-            await _first_of(watching, acting, *keeping)
+            await _first_of(watching, acting, *reflecting, *keeping)
         finally:
             health.ready = False
             with contextlib.suppress(TimeoutError):
@@ -108,8 +108,20 @@ async def run(options: Options) -> None:
                 await election.release()
     finally:
         queue.close()
-        await client.close()
+        await transport.close()
         await health.stop()
+
+
+def _election(options: Options, api: Client) -> Election | None:
+    if options.lease_namespace is None:
+        return None
+    return Election(
+        api,
+        namespace=options.lease_namespace,
+        name=options.lease_name,
+        identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        duration=options.lease_duration,
+    )
 
 
 async def _lead(election: Election) -> None:
@@ -136,8 +148,30 @@ async def _listen(health: Health, address: str, port: int) -> None:
     log.info("listening", extra={"port": health.port})
 
 
-async def _act(options: Options, resync: Resync, health: Health, seen: asyncio.Event) -> None:
-    """Let the workers begin once everything that exists has been seen, and keep that so."""
+def _reflectors(
+    options: Options, api: Client, intake: Intake, resync: Resync
+) -> tuple[Reflector, ...]:
+    """Return what tells of Jobs and pods, which come too often for kopf."""
+    return tuple(
+        Reflector(api, kind, namespace, take, resync.compare)
+        for kind, take in ((JOBS, intake.job), (PODS, intake.pod))
+        for namespace in options.namespaces or (None,)
+    )
+
+
+async def _act(
+    options: Options,
+    resync: Resync,
+    reflectors: Sequence[Reflector],
+    health: Health,
+    seen: asyncio.Event,
+) -> None:
+    """Let the workers begin once everything that exists has been seen, and keep that so.
+
+    A Job not seen yet would be created a second time.
+    """
+    for reflector in reflectors:
+        await reflector.listed.wait()
     await resync.seen()
     log.info("acting", extra={"workers": options.workers})
     seen.set()

@@ -1,8 +1,9 @@
 """Comparing what is known with what exists.
 
-At the start nothing may be decided before everything that exists has been seen:
-a Job not seen yet would be created a second time. Later it finds what went
-while nobody watched, for a watch that begins again does not tell of deletions.
+At the start nothing may be decided before everything that exists has been seen.
+Later it finds what went while nobody watched, for a watch that begins again does
+not tell of deletions, and whether the watch of the resources, which is not ours,
+still tells of anything.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from schema_operator import api, errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterator
     from datetime import datetime, timedelta
 
     from schema_operator.cache import Cache, Store
@@ -32,7 +33,11 @@ _KINDS: Final = (api.RESOURCES, api.JOBS, api.PODS)
 
 
 class Resync:
-    """Lists names and nothing else."""
+    """Lists metadata and nothing else.
+
+    Attributes:
+        behind: whether resources were newer than what the watch had told, when last compared.
+    """
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Resync:
             touched: is told of each resource that something vanished of, and of its database.
             clock: returns the present moment.
         """
+        self.behind = False
         self._client = client
         self._cache = cache
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
@@ -58,11 +64,10 @@ class Resync:
         self._clock = clock
 
     async def seen(self) -> None:
-        """Return once everything that exists has been seen."""
-        for kind in _KINDS:
-            for namespace in self._namespaces:
-                while not await self._seen(kind, namespace):
-                    pass
+        """Return once every resource that exists has been seen; Jobs and pods are told in full."""
+        for namespace in self._namespaces:
+            while not await self._seen(namespace):
+                pass
 
     async def for_ever(self, every: timedelta) -> None:
         """Take out what has gone, again and again, at about that interval."""
@@ -70,6 +75,7 @@ class Resync:
             await asyncio.sleep(every.total_seconds() * random.uniform(0.8, 1.2))  # noqa: S311 - spreads requests, guards nothing
             try:
                 await self.prune()
+                self.behind = not all([await self._seen(one) for one in self._namespaces])
             except errors.ApiError as error:
                 log.warning("what exists could not be listed", extra={"error": str(error)})
 
@@ -82,13 +88,25 @@ class Resync:
         pruned = 0
         for kind in _KINDS:
             for namespace in self._namespaces:
-                uids, version = await self._client.list_uids(kind, namespace)
-                for name, uid in list(self._gone(kind, namespace, uids, version)):
-                    self._drop(kind, name, uid)
-                    pruned += 1
-        if pruned:
-            log.info("took out objects that had gone unseen", extra={"objects": pruned})
+                versions, version = await self._client.list_versions(kind, namespace)
+                pruned += self.compare(kind, namespace, versions, version)
         return pruned
+
+    def compare(self, kind: str, namespace: str | None, uids: Container[str], version: int) -> int:
+        """Take out what is not in a list, and return how many objects that were.
+
+        Args:
+            kind: of which kind the list is.
+            namespace: where it is of; None: everywhere.
+            uids: of all that exist.
+            version: the list's; what is newer is not its matter.
+        """
+        gone = list(self._gone(kind, namespace, uids, version))
+        for name, uid in gone:
+            self._drop(kind, name, uid)
+        if gone:
+            log.info("took out objects that had gone unseen", extra={"objects": len(gone)})
+        return len(gone)
 
     def _store(self, kind: str) -> Store[Any]:
         stores: dict[str, Store[Any]] = {
@@ -98,18 +116,20 @@ class Resync:
         }
         return stores[kind]
 
-    async def _seen(self, kind: str, namespace: str | None) -> bool:
+    async def _seen(self, namespace: str | None) -> bool:
+        """Return whether the watch has told of all that a list holds, at once or soon after."""
         try:
-            uids, _ = await self._client.list_uids(kind, namespace)
+            missing, _ = await self._client.list_versions(api.RESOURCES, namespace)
         except errors.ApiError as error:
             log.warning("what exists could not be listed", extra={"error": str(error)})
             await asyncio.sleep(_SEEN_WITHIN)
             return False
         loop = asyncio.get_running_loop()
-        until = loop.time() + _SEEN_WITHIN + len(uids) / 500
-        missing = set(uids)
+        until = loop.time() + _SEEN_WITHIN + len(missing) / 500
         while True:
-            missing -= {view.uid for _, view in self._store(kind).names()}
+            for _, view in self._cache.resources.names():
+                if missing.get(view.uid, view.resource_version + 1) <= view.resource_version:
+                    del missing[view.uid]
             if not missing:
                 return True
             if loop.time() >= until:
@@ -117,7 +137,7 @@ class Resync:
             await asyncio.sleep(_LOOK_EVERY)
 
     def _gone(
-        self, kind: str, namespace: str | None, uids: dict[str, str], version: int
+        self, kind: str, namespace: str | None, uids: Container[str], version: int
     ) -> Iterator[tuple[tuple[str, str], str]]:
         for name, view in self._store(kind).names():
             if namespace is not None and name[0] != namespace:

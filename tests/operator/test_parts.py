@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from schema_operator import api, cli, errors, journal, names, resync
+from schema_operator import cli, errors, journal, names, resync, transport
 from schema_operator.cache import Cache
 from schema_operator.health import Health
 from schema_operator.options import LogFormat, Options
@@ -149,7 +149,7 @@ def test_a_line_of_text() -> None:
 def test_an_answer_is_sorted_by_the_reaction(
     status: int, document: dict[str, Any], kind: type[errors.ApiError]
 ) -> None:
-    error = api.failure(status, document, "7")
+    error = transport.failure(status, document, "7")
     assert type(error) is kind
     assert error.message == document.get("message", "without a word")
     if kind is errors.UnavailableError:
@@ -175,6 +175,9 @@ def test_health_answers_and_readiness_changes() -> None:
         assert await ask(health.port, get % b"/readyz") == b"HTTP/1.1 503 Service Unavailable"
         health.ready = True
         assert await ask(health.port, get % b"/readyz?verbose") == b"HTTP/1.1 200 OK"
+        health.hears = lambda: False
+        assert await ask(health.port, get % b"/readyz") == b"HTTP/1.1 503 Service Unavailable"
+        assert await ask(health.port, get % b"/healthz") == b"HTTP/1.1 200 OK"
         assert await ask(health.port, get % b"/metrics") == b"HTTP/1.1 200 OK"
         assert await ask(health.port, get % b"/") == b"HTTP/1.1 404 Not Found"
         assert await ask(health.port, b"POST /healthz\r\n\r\n") == b"HTTP/1.1 404 Not Found"
@@ -190,12 +193,12 @@ def test_health_answers_and_readiness_changes() -> None:
 class Listing:
     """An API server that has nothing but lists."""
 
-    def __init__(self, version: int = 100, **uids: dict[str, str]) -> None:
+    def __init__(self, version: int = 100, **uids: dict[str, int]) -> None:
         self.version = version
         self.uids = uids
         self.asked = 0
 
-    async def list_uids(self, kind: str, _: str | None) -> tuple[dict[str, str], int]:
+    async def list_versions(self, kind: str, _: str | None) -> tuple[dict[str, int], int]:
         self.asked += 1
         return self.uids.get(kind.rpartition("|")[2], {}), self.version
 
@@ -222,14 +225,14 @@ def test_what_exists_or_is_newer_than_the_list_stays() -> None:
     cache = Cache()
     cache.put_resource(view(5))
     cache.put_job(job(resource_version=101), NOW)
-    listing = Listing(schemamigrations={UID: str(KEY)})
+    listing = Listing(schemamigrations={UID: 5})
     assert asyncio.run(made(listing, cache, []).prune()) == 0
 
 
 def test_nothing_is_decided_before_everything_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resync, "_SEEN_WITHIN", 0.05)
     cache = Cache()
-    listing = Listing(schemamigrations={UID: str(KEY)})
+    listing = Listing(schemamigrations={UID: 5})
 
     async def work() -> None:
         waiting = asyncio.create_task(made(listing, cache, []).seen())
@@ -240,6 +243,29 @@ def test_nothing_is_decided_before_everything_was_seen(monkeypatch: pytest.Monke
 
     asyncio.run(work())
     assert listing.asked > 3
+
+
+def test_a_watch_of_the_resources_that_tells_nothing_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "_SEEN_WITHIN", 0.0)
+    cache = Cache()
+    cache.put_resource(view(5))
+    listing = Listing(schemamigrations={UID: 6})
+    comparing = made(listing, cache, [])
+
+    async def work() -> None:
+        running = asyncio.create_task(comparing.for_ever(timedelta(milliseconds=1)))
+        async with asyncio.timeout(10):
+            while not comparing.behind:  # noqa: ASYNC110 - it is a flag that probes read
+                await asyncio.sleep(0)
+            cache.put_resource(view(6))
+            while comparing.behind:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(work())
+    assert len(cache.resources) == 1
 
 
 def test_a_key_reads_as_kubectl_writes_it() -> None:

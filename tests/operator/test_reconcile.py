@@ -95,7 +95,7 @@ class Server:
         self._next("EVENT")
         self.events.append(event)
 
-    async def list_uids(self, _: str, __: str | None) -> tuple[dict[str, str], int]:
+    async def list_versions(self, _: str, __: str | None) -> tuple[dict[str, int], int]:
         raise AssertionError("nothing is read")
 
     def _next(self, kind: str) -> str | None:
