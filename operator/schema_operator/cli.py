@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import importlib.metadata
 import logging
 import os
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _VARIABLES: Final = "SCHEMA_OPERATOR_"
 
+_GARBAGE_AFTER: Final = 20_000
+"""How many more objects there have to be until circles among them are looked for."""
+
 USAGE: Final = 2
 """The exit code for flags or an environment that can't be used."""
 
@@ -39,10 +43,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: Options) -> int:
     # The framework and its client take a while to load; --help and a wrong flag do not wait.
+    import uvloop  # noqa: PLC0415
+
     from schema_operator import program  # noqa: PLC0415
 
+    # What was loaded stays, and events are objects by the hundred that hold no circles.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_AFTER)
     try:
-        asyncio.run(program.run(options))
+        uvloop.run(program.run(options))
     except errors.OptionsError as error:
         sys.stderr.write(f"schema-operator: {error}\n")
         return USAGE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
+from typing import TYPE_CHECKING, Final
 
 from schema_operator import projection, run
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from schema_operator.queue import Queue
 
 DELETED = "DELETED"
+
+_LOOK_SECONDS: Final = 30.0
+"""How soon after its start a run is looked at without any other reason."""
 
 
 class Intake:
@@ -33,6 +37,10 @@ class Intake:
 
     def resource(self, kind: str | None, body: projection.Body) -> None:
         """Take over an event of a SchemaMigration."""
+        metadata = body["metadata"]
+        known = self._cache.resources.get((metadata["namespace"], metadata["name"]))
+        if kind != DELETED and _is_old(known, metadata):
+            return
         view = projection.of_resource(body)
         if kind == DELETED:
             self._cache.drop_resource(view.key, view.uid)
@@ -44,8 +52,11 @@ class Intake:
 
     def job(self, kind: str | None, body: projection.Body) -> None:
         """Take over an event of a Job."""
+        metadata = body["metadata"]
+        before = self._cache.jobs.get((metadata["namespace"], metadata["name"]))
+        if kind != DELETED and (_is_old(before, metadata) or _says_nothing(before, body)):
+            return
         view = projection.of_job(body)
-        before = self._cache.jobs.get((view.namespace, view.name))
         if kind == DELETED:
             news = self._cache.drop_job((view.namespace, view.name), view.uid)
             ended = True
@@ -66,6 +77,8 @@ class Intake:
         before = self._cache.pods.get(name)
         if kind == DELETED:
             news = self._cache.drop_pod(name, view.uid, view, self._clock())
+        elif before == dataclasses.replace(view, resource_version=_version(before)):
+            return  # a finalizer was taken off, or a volume mounted
         else:
             news = self._cache.put_pod(view, self._clock())
         if not news:
@@ -73,6 +86,9 @@ class Intake:
         ended = isinstance(view.migrate, projection.Terminated) or kind == DELETED
         if kind == DELETED or self._differ(before, view):
             self._queue.add(view.key, urgent=ended)
+        elif isinstance(view.migrate, projection.Running):
+            # Its deadline is far away, and most runs end before anybody has to look for it.
+            self._queue.add_after(view.key, _LOOK_SECONDS)
         if not view.may_run or kind == DELETED:
             self._wake(view.database)
 
@@ -85,7 +101,38 @@ class Intake:
         if job is None:
             return before is None or before.may_run != after.may_run
         now = self._clock()
-        earlier = run.observe(job, () if before is None else (before,), now)
-        if earlier.state != run.observe(job, (after,), now).state:
+        earlier = run.observe(job, () if before is None else (before,), now).state
+        later = run.observe(job, (after,), now).state
+        if earlier != later and not _only_started(earlier, later):
             return True
         return before is not None and before.may_run != after.may_run
+
+
+def _only_started(earlier: run.State, later: run.State) -> bool:
+    """Return whether a run that nothing kept from starting has started: it was said to be at work."""
+    starting = isinstance(earlier, run.Waiting) and earlier.hold is run.Hold.STARTING
+    return starting and isinstance(later, run.Running)
+
+
+def _version(view: projection.PodView | None) -> int:
+    return 0 if view is None else view.resource_version
+
+
+def _is_old(
+    known: projection.ResourceView | projection.JobView | None, metadata: projection.Body
+) -> bool:
+    """Return whether an event tells what is known: half of all are answers to our own writes."""
+    if known is None or known.uid != metadata["uid"]:
+        return False
+    return int(metadata["resourceVersion"]) <= known.resource_version
+
+
+def _says_nothing(known: projection.JobView | None, body: projection.Body) -> bool:
+    """Return whether a Job only counts its pods: all that is asked of it is whether it ended."""
+    metadata = body["metadata"]
+    if known is None or known.uid != metadata["uid"]:
+        return False
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    ended = any(projection.is_end(one) for one in conditions)
+    deleting = "deletionTimestamp" in metadata
+    return ended == (known.finished is not None) and deleting == known.deleting

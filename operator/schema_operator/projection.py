@@ -7,11 +7,12 @@ one that is merely incomplete: what is missing reads as not known.
 from __future__ import annotations
 
 import dataclasses
-import json
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import orjson
 
 from schema_operator import names
 from schema_operator.kind import Kind
@@ -240,7 +241,7 @@ def of_job(body: Body) -> JobView:
     labels = metadata.get("labels") or {}
     annotations = metadata.get("annotations") or {}
     conditions = (body.get("status") or {}).get("conditions") or ()
-    end = next((one for one in conditions if _is_end(one)), None)
+    end = next((one for one in conditions if is_end(one)), None)
     created = _time(metadata.get("creationTimestamp")) or _EPOCH
     return JobView(
         namespace=metadata["namespace"],
@@ -301,11 +302,12 @@ def depends_on(view: ResourceView) -> tuple[str, ...]:
     """Return the names of the resources that a resource depends on."""
     if b'"dependsOn"' not in view.spec:
         return ()
-    found = json.loads(view.spec).get("dependsOn") or ()
+    found = orjson.loads(view.spec).get("dependsOn") or ()
     return tuple(str(one.get("name", "")) for one in found)
 
 
-def _is_end(condition: Body) -> bool:
+def is_end(condition: Body) -> bool:
+    """Return whether a Job's condition says that it has ended."""
     return condition.get("type") in {"Complete", "Failed"} and condition.get("status") == "True"
 
 
@@ -343,7 +345,7 @@ def _words(part: Body) -> str:
 
 def compact(part: Any) -> bytes:
     """Return a part of an object as compact JSON."""
-    return json.dumps(part or {}, separators=(",", ":"), sort_keys=True, default=dict).encode()
+    return orjson.dumps(part or {}, default=dict, option=orjson.OPT_SORT_KEYS)
 
 
 def pack(part: Any) -> bytes:

@@ -78,7 +78,10 @@ class Queue:
             await self._given_back.wait()
 
     async def get(self) -> Key:
-        """Return the next key, which is the caller's until it calls `done`."""
+        """Return the next key, which is the caller's until it calls `done`; its timer is dropped.
+
+        Whoever has a key looks at all there is and sets a new timer where one is needed.
+        """
         while True:
             for line, urgent in ((self._urgent, True), (self._ordinary, False)):
                 while line and not self._stopped:
@@ -86,6 +89,7 @@ class Queue:
                     if self._waiting.get(key) is urgent:
                         del self._waiting[key]
                         self._active.add(key)
+                        self.forget(key)
                         return key
             self._ready.clear()
             await self._ready.wait()

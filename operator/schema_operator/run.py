@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -296,7 +297,7 @@ def _terminated(  # noqa: PLR0911 - one row a way to lose a report
     if not ended.message:
         return lost(f"it ended with exit code {ended.exit_code} and without a report{_died(ended)}")
     try:
-        result = report.decode(ended.message)
+        result = _decode(ended.message)
     except report.NotAResultError as error:
         return lost(f"it ended with exit code {ended.exit_code} and an unreadable report ({error})")
     if result.outcome is report.Outcome.STARTED:
@@ -310,6 +311,12 @@ def _terminated(  # noqa: PLR0911 - one row a way to lose a report
     if result.exit_code == 0 and result.to is None:
         return lost(f"it reports {result.outcome} but not where the database is")
     return Ended(at=at, started=ended.started, result=result, image=pod.image)
+
+
+@functools.lru_cache(maxsize=256)
+def _decode(message: str) -> report.Result:
+    """Return the report that a message is; one is looked at several times in a row."""
+    return report.decode(message)
 
 
 def _died(ended: projection.Terminated) -> str:

@@ -50,6 +50,21 @@ def test_a_key_added_while_a_worker_has_it_comes_back() -> None:
     run(work())
 
 
+def test_a_key_that_is_handed_out_has_no_timer_left() -> None:
+    async def work() -> None:
+        queue = Queue()
+        queue.add_after(A, 0.01)
+        queue.add_after(B, 0.02)
+        queue.add(A)
+        assert await queue.get() == A
+        queue.done(A)
+        assert await queue.get() == B
+        assert len(queue) == 0
+        queue.close()
+
+    run(work())
+
+
 def test_urgent_keys_go_first_even_when_they_were_there() -> None:
     async def work() -> None:
         queue = Queue()

@@ -138,29 +138,14 @@ class Bench:
 
     def end(self, job: str, report: dict[str, Any] | None = None, code: int = 0) -> None:
         """A run ends and its Job is Complete."""
-        manifest = self.server.jobs[job]
-        labels = {**manifest["metadata"]["labels"], names.LABEL_JOB_NAME: job}
         ended = {
             "exitCode": code,
             "message": json.dumps(REPORT if report is None else report),
             "startedAt": self.now.isoformat(),
             "finishedAt": self.now.isoformat(),
         }
-        pod = {
-            "metadata": {
-                "namespace": KEY.namespace,
-                "name": f"{job}-pod",
-                "uid": f"pod-{job}",
-                "creationTimestamp": self.now.isoformat(),
-                "labels": labels,
-            },
-            "spec": {"nodeName": "node"},
-            "status": {
-                "phase": "Succeeded",
-                "containerStatuses": [{"name": "migrate", "state": {"terminated": ended}}],
-            },
-        }
-        self.intake.pod("MODIFIED", self.server.bump(pod))
+        self.intake.pod("MODIFIED", self.pod(job, {"terminated": ended}, "Succeeded"))
+        manifest = self.server.jobs[job]
         manifest["status"] = {
             "conditions": [
                 {
@@ -172,6 +157,26 @@ class Bench:
         }
         self.server.bump(manifest)
         self.see_job(job)
+
+    def pod(self, job: str, state: dict[str, Any], phase: str = "Running") -> dict[str, Any]:
+        """The next event of a Job's pod."""
+        labels = {**self.server.jobs[job]["metadata"]["labels"], names.LABEL_JOB_NAME: job}
+        return self.server.bump(
+            {
+                "metadata": {
+                    "namespace": KEY.namespace,
+                    "name": f"{job}-pod",
+                    "uid": f"pod-{job}",
+                    "creationTimestamp": self.now.isoformat(),
+                    "labels": labels,
+                },
+                "spec": {"nodeName": "node"},
+                "status": {
+                    "phase": phase,
+                    "containerStatuses": [{"name": "migrate", "state": state}],
+                },
+            }
+        )
 
     async def turns(self) -> None:
         """Let all have their turns that wait for one, but for those of the timers."""
@@ -494,3 +499,79 @@ def test_jobs_go_only_after_the_status_that_reports_them_stands() -> None:
         assert first != second
 
     run(work())
+
+
+# What brings no turn
+
+
+def counted(job: dict[str, Any], **status: Any) -> dict[str, Any]:
+    """A Job as the Job controller writes it while its pod is on its way."""
+    return {**copy.deepcopy(job), "status": status}
+
+
+def test_a_job_that_counts_its_pods_brings_no_turn_and_its_end_brings_one() -> None:
+    async def work() -> None:
+        bench = Bench()
+        bench.server.resource()
+        bench.see()
+        await bench.turns()
+        (job,) = bench.server.jobs.values()
+        for status in ({"active": 1}, {"active": 1, "ready": 1}, {"terminating": 0}):
+            bench.intake.job("MODIFIED", bench.server.bump(counted(job, **status)))
+            assert len(bench.queue) == 0
+        end = {"type": "Failed", "status": "True", "lastTransitionTime": NOW.isoformat()}
+        bench.intake.job("MODIFIED", bench.server.bump(counted(job, conditions=[end])))
+        assert len(bench.queue) == 1
+
+    asyncio.run(work())
+
+
+def test_a_job_on_its_way_out_brings_a_turn() -> None:
+    async def work() -> None:
+        bench = Bench()
+        bench.server.resource()
+        bench.see()
+        await bench.turns()
+        (job,) = bench.server.jobs.values()
+        leaving = counted(job, active=1)
+        leaving["metadata"]["deletionTimestamp"] = NOW.isoformat()
+        bench.intake.job("MODIFIED", bench.server.bump(leaving))
+        assert len(bench.queue) == 1
+
+    asyncio.run(work())
+
+
+def test_a_start_that_nothing_kept_brings_no_turn_but_a_look_later() -> None:
+    async def work() -> None:
+        bench = Bench()
+        bench.server.resource()
+        bench.see()
+        await bench.turns()
+        (job,) = bench.server.jobs
+        bench.queue.forget(KEY)
+        bench.intake.pod("MODIFIED", bench.pod(job, {"waiting": {"reason": "ContainerCreating"}}))
+        bench.intake.pod("MODIFIED", bench.pod(job, {"running": {"startedAt": NOW.isoformat()}}))
+        assert len(bench.queue) == 0
+        assert list(bench.queue._due) == [KEY]
+        ended = {"exitCode": 0, "message": json.dumps(REPORT)}
+        bench.intake.pod("MODIFIED", bench.pod(job, {"terminated": ended}))
+        assert len(bench.queue) == 1
+
+    asyncio.run(work())
+
+
+def test_a_start_that_a_missing_secret_had_kept_brings_a_turn() -> None:
+    async def work() -> None:
+        bench = Bench()
+        bench.server.resource()
+        bench.see()
+        await bench.turns()
+        (job,) = bench.server.jobs
+        held = {"waiting": {"reason": "CreateContainerConfigError", "message": "no secret"}}
+        bench.intake.pod("MODIFIED", bench.pod(job, held))
+        assert len(bench.queue) == 1
+        await bench.turns()
+        bench.intake.pod("MODIFIED", bench.pod(job, {"running": {"startedAt": NOW.isoformat()}}))
+        assert len(bench.queue) == 1
+
+    asyncio.run(work())
