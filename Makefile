@@ -86,11 +86,14 @@ format: $(INSTALLED) ## put the code into its form
 
 # -- figures ---------------------------------------------------------------
 
-.PHONY: bench bench-migrator
-bench: bench-migrator ## everything that has a budget, beside what it is compared with
+.PHONY: bench bench-migrator bench-operator
+bench: bench-migrator bench-operator ## everything that has a budget, beside what it is compared with
 
 bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembic (OPTIONS="--check --revisions 1,100")
 	@url="$(DATABASE)" && DATABASE_URL="$$url" $(LOCAL) $(BIN)/python -m local_benchmark migrator $(OPTIONS)
+
+bench-operator: $(INSTALLED) go ## the operator beside a textbook one, on a Kubernetes of its own (OPTIONS="--check --resources 1,100 --settled 0")
+	@$(LOCAL) $(BIN)/python -m local_benchmark operator $(OPTIONS)
 
 # -- what is made from something else --------------------------------------
 

@@ -1,6 +1,6 @@
-"""What the migrator costs, beside programs that do the same: ``python -m local_benchmark migrator``.
+"""What migrator and operator cost, beside programs that do the same: ``python -m local_benchmark``.
 
-Every figure is a ratio of medians from one call, on one server, taken in turns:
-what the machine does besides hits all of them alike. The budgets stand beside
-the figures that they bound.
+Every figure stands beside another's from the same call, taken in turns on the
+same servers: what the machine does besides hits both alike. The budgets stand
+beside the figures that they bound.
 """

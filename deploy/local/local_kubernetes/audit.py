@@ -25,10 +25,16 @@ POLICY: Final[dict[str, Any]] = {
             "verbs": ["watch"],
             "omitStages": ["RequestReceived", "ResponseComplete"],
         },
+        # What a node says of a pod, since its time alone does not tell a start from an end.
+        {
+            "level": "Request",
+            "resources": [{"group": "", "resources": ["pods/status"]}],
+            "omitStages": ["RequestReceived", "ResponseStarted"],
+        },
         {"level": "Metadata", "omitStages": ["RequestReceived", "ResponseStarted"]},
     ],
 }
-"""Who asked for what, and no body: bodies may hold Secrets."""
+"""Who asked for what, and no body that may hold a Secret."""
 
 READS: Final = frozenset({"get", "list"})
 """The verbs that ask for objects once."""
@@ -51,6 +57,7 @@ class Request:
         code: the HTTP status of the answer.
         received: when it came.
         answered: when the answer was complete; of a watch, when it began.
+        body: what was sent; None for everything but the statuses of pods.
     """
 
     user: str
@@ -62,6 +69,7 @@ class Request:
     code: int
     received: datetime
     answered: datetime
+    body: dict[str, Any] | None = None
 
     @classmethod
     def read(cls, line: bytes) -> Request:
@@ -83,6 +91,7 @@ class Request:
             code=(event.get("responseStatus") or {}).get("code", 0),
             received=datetime.fromisoformat(event["requestReceivedTimestamp"]),
             answered=datetime.fromisoformat(event["stageTimestamp"]),
+            body=event.get("requestObject"),
         )
 
 

@@ -1,0 +1,84 @@
+"""Our operator and the textbook one on one cluster, in turns."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_benchmark import contender, load
+from local_benchmark.operator import OperatorBenchmark
+from local_demo.operator import ACCOUNT, NAMESPACE, install
+from local_kubernetes.cluster import Cluster
+from local_kubernetes.launch import Options
+from local_kubernetes.node.client import Client
+from local_kubernetes.processes import Identity
+from local_kubernetes.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from local_benchmark.operator import Figures
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured.
+
+    Attributes:
+        resources: how many at once; 1 stands for one after another.
+        samples: how many one after another.
+        settled: how many are done at the restart; 0: no restart.
+        alone: whether the textbook operator is left out.
+    """
+
+    resources: Sequence[int]
+    samples: int
+    settled: int
+    alone: bool
+
+
+async def measure(plan: Plan, say: Callable[[str], None]) -> tuple[str, list[Figures]]:
+    """Return Kubernetes' version, and the figures: of each work ours first.
+
+    Raises:
+        BenchmarkError: an operator failed, or took too long.
+        LocalKubernetesError: there is no cluster to be had.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        options = Options(images={"local/benchmark:*": load.MIGRATOR}, owner=Identity.own())
+        place = Path(folder)
+        with Cluster.start(place / "cluster", options, Progress.on_standard_error()) as cluster:
+            install(cluster)
+            async with Client.open(cluster.kubeconfig, place) as client:
+                benchmark = OperatorBenchmark(cluster, client, place, say)
+                return cluster.version, await _rows(benchmark, plan)
+
+
+async def _rows(benchmark: OperatorBenchmark, plan: Plan) -> list[Figures]:
+    contenders = _contenders(benchmark.cluster, plan)
+    rows = [await benchmark.idle(one) for one in contenders]
+    for count in plan.resources:
+        for one in contenders:
+            if count == 1:
+                rows.append(await benchmark.singles(one, plan.samples))
+            else:
+                rows.append(await benchmark.burst(one, count))
+    if plan.settled:
+        done = load.Load(benchmark.client, "settled")
+        benchmark.say(f"creating {plan.settled} resources that are done")
+        await done.prepare(1)
+        await done.settled(plan.settled)
+        rows += [await benchmark.restart(one, done, plan.settled) for one in contenders]
+    return rows
+
+
+def _contenders(cluster: Cluster, plan: Plan) -> list[contender.Contender]:
+    account = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT, 12 * 3600)
+    found = [contender.ours(f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}", account)]
+    if not plan.alone:
+        user = "textbook-operator"
+        certificate = cluster.kubeconfig_for(user, ["system:masters"])
+        found.append(contender.textbook(user, certificate))
+    return found
