@@ -86,7 +86,7 @@ format: $(INSTALLED) ## put the code into its form
 
 # -- figures ---------------------------------------------------------------
 
-.PHONY: bench bench-migrator bench-operator
+.PHONY: bench bench-migrator bench-operator soak
 bench: bench-migrator bench-operator ## everything that has a budget, beside what it is compared with
 
 bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembic (OPTIONS="--check --revisions 1,100")
@@ -94,6 +94,9 @@ bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembi
 
 bench-operator: $(INSTALLED) go ## the operator beside a textbook one, on a Kubernetes of its own (OPTIONS="--check --resources 1,100 --settled 0")
 	@$(LOCAL) $(BIN)/python -m local_benchmark operator $(OPTIONS)
+
+soak: $(INSTALLED) go ## 50 000 events, and what they do to the operator's memory (about 5 minutes; OPTIONS="--events 200000")
+	@$(LOCAL) $(BIN)/python -m local_benchmark soak --check $(OPTIONS)
 
 # -- what is made from something else --------------------------------------
 

@@ -1,4 +1,4 @@
-"""``python -m local_benchmark migrator|operator``: measure, and print one table."""
+"""``python -m local_benchmark migrator|operator|soak``: measure, and print one table."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ def _parser() -> argparse.ArgumentParser:
         help="resources that are done at the restart; 0: no restart (default: 10000)",
     )
     operator.add_argument("--alone", action="store_true", help="without the textbook operator")
-    for each in (migrator, operator):
+    soak = subjects.add_parser("soak", help="the operator's memory under many events")
+    soak.set_defaults(run=_soak)
+    soak.add_argument("--events", type=int, default=50_000, metavar="N", help="default: 50000")
+    for each in (migrator, operator, soak):
         each.add_argument(
             "--check",
             action="store_true",
@@ -146,6 +149,23 @@ def _operator(parsed: argparse.Namespace) -> bool:
         f" before: {before}; after: {conditions()}."
     )
     return any(budget.missed for budget in budgets)
+
+
+def _soak(parsed: argparse.Namespace) -> bool:
+    """Send events, print, and return whether memory grew by more than it may."""
+    from local_benchmark import comparison  # noqa: PLC0415 - as above
+    from local_benchmark.soak import SLOPE_BYTES  # noqa: PLC0415 - as above
+
+    soaked = asyncio.run(comparison.endure(parsed.events, _say))
+    first, last = soaked.samples[0][1], soaked.samples[-1][1]
+    missed = soaked.slope > SLOPE_BYTES
+    print(
+        f"{'missed' if missed else 'met'}: {soaked.events} events:"
+        f" {first / (1 << 20):.1f} MiB, then {last / (1 << 20):.1f} MiB;"
+        f" {soaked.slope:.2f} bytes an event, at most {SLOPE_BYTES:g};"
+        f" {soaked.cpu:.1f} s of processor time"
+    )
+    return missed
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from local_benchmark import contender, load
 from local_benchmark.operator import OperatorBenchmark
+from local_benchmark.soak import soak
 from local_demo.operator import ACCOUNT, NAMESPACE, install
 from local_kubernetes.cluster import Cluster
 from local_kubernetes.launch import Options
@@ -17,9 +19,10 @@ from local_kubernetes.processes import Identity
 from local_kubernetes.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from local_benchmark.operator import Figures
+    from local_benchmark.soak import Soaked
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -46,18 +49,36 @@ async def measure(plan: Plan, say: Callable[[str], None]) -> tuple[str, list[Fig
         BenchmarkError: an operator failed, or took too long.
         LocalKubernetesError: there is no cluster to be had.
     """
+    async with _prepared() as (cluster, client, place):
+        benchmark = OperatorBenchmark(cluster, client, place, say)
+        return cluster.version, await _rows(benchmark, plan)
+
+
+async def endure(events: int, say: Callable[[str], None]) -> Soaked:
+    """Return what so many events do to the operator's memory.
+
+    Raises:
+        BenchmarkError: it failed.
+        LocalKubernetesError: there is no cluster to be had.
+    """
+    async with _prepared() as (cluster, client, place):
+        (ours,) = _contenders(cluster, alone=True)
+        return await soak(client, ours, place, events, say)
+
+
+@contextlib.asynccontextmanager
+async def _prepared() -> AsyncIterator[tuple[Cluster, Client, Path]]:
     with tempfile.TemporaryDirectory() as folder:
         options = Options(images={"local/benchmark:*": load.MIGRATOR}, owner=Identity.own())
         place = Path(folder)
         with Cluster.start(place / "cluster", options, Progress.on_standard_error()) as cluster:
             install(cluster)
             async with Client.open(cluster.kubeconfig, place) as client:
-                benchmark = OperatorBenchmark(cluster, client, place, say)
-                return cluster.version, await _rows(benchmark, plan)
+                yield cluster, client, place
 
 
 async def _rows(benchmark: OperatorBenchmark, plan: Plan) -> list[Figures]:
-    contenders = _contenders(benchmark.cluster, plan)
+    contenders = _contenders(benchmark.cluster, alone=plan.alone)
     rows = [await benchmark.idle(one) for one in contenders]
     for count in plan.resources:
         for one in contenders:
@@ -74,10 +95,10 @@ async def _rows(benchmark: OperatorBenchmark, plan: Plan) -> list[Figures]:
     return rows
 
 
-def _contenders(cluster: Cluster, plan: Plan) -> list[contender.Contender]:
+def _contenders(cluster: Cluster, *, alone: bool) -> list[contender.Contender]:
     account = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT, 12 * 3600)
     found = [contender.ours(f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}", account)]
-    if not plan.alone:
+    if not alone:
         user = "textbook-operator"
         certificate = cluster.kubeconfig_for(user, ["system:masters"])
         found.append(contender.textbook(user, certificate))

@@ -134,10 +134,17 @@ class Process:
 
     def peak(self) -> int:
         """Bytes of memory at the peak."""
+        return self._status("VmHWM:")
+
+    def memory(self) -> int:
+        """Bytes of memory that it has now."""
+        return self._status("VmRSS:")
+
+    def _status(self, name: str) -> int:
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 return int(line.split()[1]) * _KIBIBYTE
-        raise BenchmarkError("the kernel does not say how much memory a process has used")
+        raise BenchmarkError("the kernel does not say how much memory a process has")
 
 
 def _answers(url: str) -> bool:

@@ -45,12 +45,13 @@ class Load:
 
     Attributes:
         namespace: where.
+        path: of its resources.
     """
 
     def __init__(self, client: Client, namespace: str) -> None:
         self.namespace = namespace
         self._client = client
-        self._path = f"/apis/{_GROUP}/namespaces/{namespace}/schemamigrations"
+        self.path = f"/apis/{_GROUP}/namespaces/{namespace}/schemamigrations"
 
     async def prepare(self, count: int) -> None:
         """Make the namespace, and a Secret with a database for each resource."""
@@ -67,7 +68,7 @@ class Load:
 
     async def burst(self, count: int) -> None:
         """Create resources as fast as the API server takes them, and wait until all are Ready."""
-        listing = await self._client.request("GET", f"{self._path}?limit=1")
+        listing = await self._client.request("GET", f"{self.path}?limit=1")
         waiting = asyncio.create_task(self._until_ready(count, _version(listing)))
         await self._each(count, self._create)
         await waiting
@@ -75,7 +76,7 @@ class Load:
     async def one_by_one(self, count: int) -> None:
         """Create resources, each when the one before is Ready."""
         for number in range(count):
-            listing = await self._client.request("GET", f"{self._path}?limit=1")
+            listing = await self._client.request("GET", f"{self.path}?limit=1")
             waiting = asyncio.create_task(self._until_ready(1, _version(listing)))
             await self._create(number)
             await waiting
@@ -93,7 +94,7 @@ class Load:
                 await self._settle(await self._create(number, {"annotations": own}))
 
         await self._each(count, make)
-        await self._client.request("DELETE", f"{self._path}/{_name(0)}")
+        await self._client.request("DELETE", f"{self.path}/{_name(0)}")
 
     async def _create(self, number: int, metadata: dict[str, Any] | None = None) -> dict[str, Any]:
         document = {
@@ -105,7 +106,7 @@ class Load:
                 "database": {"urlSecretRef": {"name": _SECRET, "key": _name(number)}},
             },
         }
-        return await self._client.request("POST", self._path, document)
+        return await self._client.request("POST", self.path, document)
 
     async def _settle(self, body: dict[str, Any]) -> None:
         """Write the status that a run would have left."""
@@ -144,7 +145,7 @@ class Load:
             "history": [run],
             "lastMigrationTime": moment,
         }
-        path = f"{self._path}/{metadata['name']}/status"
+        path = f"{self.path}/{metadata['name']}/status"
         await self._client.request("PATCH", path, {"status": status}, content_type=_MERGE)
 
     async def _until_ready(self, count: int, version: str) -> None:
@@ -152,7 +153,7 @@ class Load:
         try:
             async with asyncio.timeout(_LONGEST_SECONDS):
                 while True:
-                    async for _, body in self._client.watch(self._path, {}, version):
+                    async for _, body in self._client.watch(self.path, {}, version):
                         version = body["metadata"]["resourceVersion"]
                         if _is_ready(body):
                             ready.add(body["metadata"]["name"])

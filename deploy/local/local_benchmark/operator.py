@@ -120,7 +120,7 @@ class OperatorBenchmark:
             await (load.one_by_one(count) if one_by_one else load.burst(count))
             seconds = time.monotonic() - began
             # Its Jobs' last events are part of the work.
-            await _quiet(process)
+            await quiet(process)
             figures = self._figures(work, contender, process, mark, seconds)
             start, report = self._latencies(contender, load.namespace, mark)
         return dataclasses.replace(
@@ -139,14 +139,8 @@ class OperatorBenchmark:
     ) -> AsyncIterator[tuple[Process, int]]:
         self.say(f"{contender.name}: {namespace}")
         log = self.folder / f"{namespace}-{_slug(contender)}.log"
-        loop = asyncio.get_running_loop()
-        running = contender.running(namespace, _free_port(), log)
-        process = await loop.run_in_executor(None, running.__enter__)
-        try:
-            await _quiet(process)
+        async with started(contender, namespace, log) as process:
             yield process, self.cluster.audit_log.end()
-        finally:
-            await loop.run_in_executor(None, running.__exit__, None, None, None)
 
     def _figures(
         self, work: str, contender: Contender, process: Process, mark: int, seconds: float
@@ -196,7 +190,20 @@ def _reports_an_end(request: Request) -> bool:
     )
 
 
-async def _quiet(process: Process) -> None:
+@contextlib.asynccontextmanager
+async def started(contender: Contender, namespace: str, log: Path) -> AsyncIterator[Process]:
+    """Run an operator while the block runs; it has come to rest."""
+    loop = asyncio.get_running_loop()
+    running = contender.running(namespace, _free_port(), log)
+    process = await loop.run_in_executor(None, running.__enter__)
+    try:
+        await quiet(process)
+        yield process
+    finally:
+        await loop.run_in_executor(None, running.__exit__, None, None, None)
+
+
+async def quiet(process: Process) -> None:
     """Return when the operator has had nothing to do for a second."""
     while True:
         before = process.cpu()
