@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from schema_operator import projection, run
@@ -77,7 +76,7 @@ class Intake:
         before = self._cache.pods.get(name)
         if kind == DELETED:
             news = self._cache.drop_pod(name, view.uid, view, self._clock())
-        elif before == dataclasses.replace(view, resource_version=_version(before)):
+        elif before == view:
             return  # a finalizer was taken off, or a volume mounted
         else:
             news = self._cache.put_pod(view, self._clock())
@@ -112,10 +111,6 @@ def _only_started(earlier: run.State, later: run.State) -> bool:
     """Return whether a run that nothing kept from starting has started: it was said to be at work."""
     starting = isinstance(earlier, run.Waiting) and earlier.hold is run.Hold.STARTING
     return starting and isinstance(later, run.Running)
-
-
-def _version(view: projection.PodView | None) -> int:
-    return 0 if view is None else view.resource_version
 
 
 def _is_old(

@@ -176,7 +176,8 @@ class PodView:
     namespace: str
     name: str
     uid: str
-    resource_version: int
+    # Two views that differ in it alone say the same.
+    resource_version: int = dataclasses.field(compare=False)
     job: str
     owner: str
     database: str
