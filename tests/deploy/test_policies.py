@@ -147,6 +147,28 @@ def test_who_approves_does_not_deploy(approval: Objects) -> None:
         call(approval, "ada", "create", "--filename=-", stdin=json.dumps(migration("other")))
 
 
+def test_who_may_patch_everything_still_needs_the_verb(approval: Objects) -> None:
+    """As the server of Argo CD, for which its users press `retry` and `approve`."""
+    approval.kubectl("create", "role", "argo", "--verb=get,patch,delete", "--resource=*.*")
+    approval.kubectl("create", "rolebinding", "argo", "--role=argo", "--user=argo")
+    create(approval, "dan", **REQUIRED)
+    call(approval, "argo", "annotate", "smig", "shop", "a=b")
+    with pytest.raises(ClusterError, match=r"spec\.approvedPlan is set by"):
+        patch(approval, "argo", approvedPlan=PLAN)
+    role = "--clusterrole=schema-operator-approve"
+    approval.kubectl("create", "rolebinding", "argocd-approves", role, "--user=argo")
+    eventually(lambda: patched(approval, "argo", approvedPlan=PLAN))
+
+
+def patched(objects: Objects, user: str, **spec: Any) -> bool:
+    """Whether a change passes; a right that was given just now takes a moment."""
+    try:
+        patch(objects, user, **spec)
+    except ClusterError:
+        return False
+    return True
+
+
 def test_who_may_do_everything_is_in_nobodys_way(approval: Objects) -> None:
     approval.apply(migration("shop", approvedPlan=PLAN, force=FORCE))
     approval.apply(migration("shop", image="local/pretender:2"))
