@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +31,7 @@ def documents(cluster: Cluster, namespace: str, tmp_path: Path) -> list[Document
 @pytest.fixture
 def neighbour(installed: Cluster, api: client.ApiClient) -> Iterator[Migrations]:
     """Another namespace."""
-    name = "neighbour-of-the-namespaced"
+    name = f"neighbour-{uuid.uuid4().hex[:10]}"
     installed.kubectl("create", "namespace", name)
     yield Migrations(Objects(installed, name, api))
     installed.kubectl("delete", "namespace", name, "--wait=false")
