@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import socket
-import uuid
 from typing import TYPE_CHECKING, Any
 
 from schema_migrator import loading
@@ -98,7 +98,7 @@ class Call:
             version_table=self.setup.version_table,
             version_table_schema=self.setup.version_table_schema,
             author=Author(
-                run=values["run_id"] or uuid.uuid4().hex[:12],
+                run=values["run_id"] or os.urandom(6).hex(),
                 host=values["pod"] or socket.gethostname(),
                 image=values["image"],
                 migrator=own_version(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
+import os
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -28,7 +28,7 @@ class Marker:
     checksum: str
     lock_wait: float
     supersedes: int | None
-    incident: str = dataclasses.field(default_factory=lambda: uuid.uuid4().hex[:12])
+    incident: str = dataclasses.field(default_factory=lambda: os.urandom(6).hex())
     id: int | None = None
 
     @property

@@ -67,14 +67,17 @@ def read(directory: Path, given: Mapping[str, Any]) -> Setup:
 
 def _file(path: Path) -> dict[str, Any]:
     """Return field to value for what the file says; empty where there is none."""
-    import tomllib
-
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigurationError(f"{path} can't be read: {error.strerror}") from error
+    # Loaded for those who have such a file: it takes longer than reading one.
+    import tomllib
+
+    try:
+        content = tomllib.loads(text.decode())
     except ValueError as error:
         raise ConfigurationError(f"{path} is no TOML: {' '.join(str(error).split())}") from error
     values: dict[str, Any] = {}

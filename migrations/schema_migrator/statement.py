@@ -215,20 +215,16 @@ class IndexStatement:
 
 _NAME = rf'(?:"(?:[^"]|"")+"|{_LETTER}[\w$]*)'
 QUALIFIED_NAME = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
-_CREATE = re.compile(
+# Compiled when they are first asked for: most runs build no index concurrently.
+_CREATE = (
     rf"\s*CREATE\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?:(?!ON\s)(?P<index>{_NAME})\s+)?ON\s+(?:ONLY\s+)?(?P<table>{QUALIFIED_NAME})",
-    re.IGNORECASE,
+    rf"(?:(?!ON\s)(?P<index>{_NAME})\s+)?ON\s+(?:ONLY\s+)?(?P<table>{QUALIFIED_NAME})"
 )
-_DROP = re.compile(
+_DROP = (
     rf"\s*DROP\s+INDEX\s+CONCURRENTLY\s+(?:IF\s+EXISTS\s+)?(?P<index>{QUALIFIED_NAME})"
-    rf"\s*(?:CASCADE|RESTRICT)?\s*$",
-    re.IGNORECASE,
+    rf"\s*(?:CASCADE|RESTRICT)?\s*$"
 )
-_REINDEX = re.compile(
-    rf"\s*REINDEX\s+(?:\([^)]*\)\s*)?INDEX\s+CONCURRENTLY\s+(?P<index>{QUALIFIED_NAME})\s*$",
-    re.IGNORECASE,
-)
+_REINDEX = rf"\s*REINDEX\s+(?:\([^)]*\)\s*)?INDEX\s+CONCURRENTLY\s+(?P<index>{QUALIFIED_NAME})\s*$"
 
 
 def index_statement(text: str) -> IndexStatement | None:
@@ -237,11 +233,11 @@ def index_statement(text: str) -> IndexStatement | None:
     if len(statements) != 1:
         return None
     bare = without_comments(statements[0].text)
-    if match := _CREATE.match(bare):
+    if match := re.match(_CREATE, bare, re.IGNORECASE):
         return IndexStatement("CREATE", match["index"], match["table"])
-    if match := _DROP.match(bare):
+    if match := re.match(_DROP, bare, re.IGNORECASE):
         return IndexStatement("DROP", match["index"], None)
-    if match := _REINDEX.match(bare):
+    if match := re.match(_REINDEX, bare, re.IGNORECASE):
         return IndexStatement("REINDEX", match["index"], None)
     return None
 
