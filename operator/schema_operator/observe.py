@@ -109,8 +109,14 @@ def _disallowed(image: str, allowed: Sequence[str]) -> str:
 
 def _settled(seen: run.Run, status: resource.Status) -> run.Run:
     """Return a run with what the status knows of it, where what is left to see says less."""
-    if not isinstance(seen.state, run.Lost):
-        return seen
+    why = image = ""
+    match seen.state:
+        case run.Lost():
+            why, image = seen.state.why, seen.state.image
+        case run.Waiting() if seen.job.finished is not None:
+            pass  # its end was heard of, its pod not
+        case _:
+            return seen
     known = [*([status.last_run] if status.last_run else []), *status.history]
     entry = next((one for one in known if one.job == seen.job.name), None)
     if entry is None:
@@ -120,9 +126,9 @@ def _settled(seen: run.Run, status: resource.Status) -> run.Run:
         state = run.Lost(
             at=entry.completion_time,
             started=entry.start_time,
-            why=entry.message or seen.state.why,
+            why=entry.message or why,
             exit_code=entry.exit_code,
-            image=seen.state.image,
+            image=image,
         )
     return (
         seen if state is None else run.Run(job=seen.job, state=state, pod=seen.pod, node=seen.node)

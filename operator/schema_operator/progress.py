@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from schema_operator.kind import Kind
 from schema_operator.reason import Reason
-from schema_operator.run import GRACE, OVERTIME, POD_EXPECTED_WITHIN, Hold, Run, Running, Waiting
+from schema_operator.run import (
+    GRACE,
+    NEWS_WITHIN,
+    OVERTIME,
+    POD_EXPECTED_WITHIN,
+    Hold,
+    Run,
+    Running,
+    Waiting,
+)
 from schema_operator.step import Step, Stop, Verdict
 
 if TYPE_CHECKING:
@@ -45,7 +54,11 @@ def follow(world: World, run: Run, digest: str) -> Step:
     if isinstance(state, Running):
         return _running(world, verdict, state, digest)
     assert isinstance(state, Waiting)  # noqa: S101 - the only other state of a run under way
-    again = max(job.created + POD_EXPECTED_WITHIN, world.now + _SOON) if not run.pod else None
+    again = None
+    if not run.pod:
+        again = max(job.created + POD_EXPECTED_WITHIN, world.now + _SOON)
+        if job.finished is not None:
+            again = job.finished + NEWS_WITHIN
     if job.generation != wanted.generation and state.hold is not Hold.STARTING:
         # It has not begun and can't, as things stand; what was changed may be the remedy.
         words = "had not begun and is replaced, since the spec has changed"

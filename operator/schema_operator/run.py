@@ -28,6 +28,10 @@ NOT_BEGUN: Final = "not_begun"
 POD_EXPECTED_WITHIN: Final = timedelta(seconds=30)
 """A Job without a pod after this long is worth a word: something refuses the pod."""
 
+NEWS_WITHIN: Final = timedelta(seconds=10)
+"""Two watches tell of a Job's end and of its pod's, and the one may be later than the other. A pod
+that was not heard of by then is gone."""
+
 NOTABLE_AFTER: Final = timedelta(seconds=2)
 """What keeps a pod from starting is often gone a moment later: the node has not heard of the
 Secret yet, a node has to be found. After this long it is said."""
@@ -194,6 +198,8 @@ def observe(job: projection.JobView, pods: Sequence[projection.PodView], now: da
 
 def _without_pod(job: projection.JobView, now: datetime) -> State:
     if job.finished is not None:
+        if now - job.finished < NEWS_WITHIN:
+            return Waiting(hold=Hold.STARTING)
         return Lost(
             at=job.finished, why=_sentence("its pod is gone, and its report with it", job.words)
         )

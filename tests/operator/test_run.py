@@ -181,7 +181,8 @@ def test_a_pod_that_was_deleted(view: projection.PodView, kind: type) -> None:
     ("changes", "kind"),
     [
         row("it was just created", {"created": NOW}, Waiting),
-        row("it has finished", {"finished": NOW}, Lost),
+        row("its end was heard of and its pod's not yet", {"finished": NOW}, Waiting),
+        row("it finished a while ago", {"finished": NOW - run.NEWS_WITHIN}, Lost),
         row("it was deleted", {"gone": True}, Lost),
     ],
 )
