@@ -144,6 +144,13 @@ class Client:
                 return
             query["continue"] = following
 
+    async def newest(self, kind: str, namespace: str | None) -> int:
+        """Return the version that the API server is at."""
+        query = urlencode({**_ours(kind), "limit": "1"})
+        path, resource = f"{_path(kind, namespace)}?{query}", kind.rpartition("|")[2]
+        page = await self._transport.request("GET", resource, path, accept=_METADATA_LIST)
+        return int(page["metadata"]["resourceVersion"])
+
     async def watch(
         self,
         kind: str,

@@ -4,6 +4,7 @@ OperatorError
 ├── OptionsError           a flag or an environment value; the program ends
 ├── DurationError          a text that is no duration
 ├── LostLeaseError         another operator leads now; the program ends
+├── RestoredError          the API server's data is older than what was seen; the program ends
 └── ApiError               a request to the API server came to nothing
     ├── ConflictError      409: decide again from the newer event
     ├── AlreadyExistsError 409 of a POST: the object may be ours
@@ -31,6 +32,10 @@ class DurationError(OperatorError, ValueError):
 
 class LostLeaseError(OperatorError):
     """Another operator may lead now, so this one has to end."""
+
+
+class RestoredError(OperatorError):
+    """The API server went back in time, so what is known is of no use: begin anew."""
 
 
 class ApiError(OperatorError):

@@ -40,6 +40,9 @@ class WatchApi(Protocol):
     def pages(self, kind: str, namespace: str | None) -> AsyncGenerator[dict[str, Any]]:
         """Yield a list of all our objects of a kind, page by page."""
 
+    async def newest(self, kind: str, namespace: str | None) -> int:
+        """Return the version that the API server is at."""
+
     def watch(
         self,
         kind: str,
@@ -91,6 +94,8 @@ class Reflector:
         self._take = take
         self._compare = compare
         self._version: str | None = None
+        self._newest = 0
+        self._broke_off = False
         self._lost: float | None = None
         self._failures = 0
 
@@ -102,19 +107,28 @@ class Reflector:
         return self._lost is None or self._now() - self._lost < LOST_SECONDS
 
     async def run(self) -> NoReturn:
-        """List and watch, again and again."""
+        """List and watch, again and again.
+
+        Raises:
+            RestoredError: the server is at an older version than before.
+        """
         while True:
             began = self._now()
             try:
                 if self._version is None:
                     await self._list()
+                elif self._broke_off:
+                    self._compare_versions(await self._api.newest(self._kind, self._namespace))
+                self._broke_off = False
                 await self._watch()
                 # One that ends at once, again and again, is as bad as one that can't be had.
                 failed = self._now() - began < _TOO_SOON_SECONDS
             except errors.ApiError as error:
                 failed = error.status != HTTPStatus.GONE or self._failures > 0
-                if error.status == HTTPStatus.GONE:
-                    self._version = None  # the server does not remember so far back
+                self._broke_off |= error.status == 0
+                # The server does not remember so far back, or has not come so far.
+                if error.status in {HTTPStatus.GONE, HTTPStatus.GATEWAY_TIMEOUT}:
+                    self._version = None
                 log.warning(
                     "the watch broke off",
                     extra={"kind": self._kind.rpartition("|")[2], "error": str(error)},
@@ -134,8 +148,9 @@ class Reflector:
                 uids.add(item["metadata"]["uid"])
                 self._tell("ADDED", item)
             await asyncio.sleep(0)  # a long list lets others have a turn
+        self._compare_versions(int(version))
         self._compare(self._kind, self._namespace, uids, int(version))
-        self._version = version
+        self._remember(version)
         self.listed.set()
 
     async def _watch(self) -> None:
@@ -156,7 +171,23 @@ class Reflector:
         self._failures = 0
         if kind != "BOOKMARK":
             self._tell(kind, body)
-        self._version = body["metadata"]["resourceVersion"]
+        self._remember(body["metadata"]["resourceVersion"])
+
+    def _compare_versions(self, version: int) -> None:
+        """Find out whether the server has gone back in time: a watch from its future hears nothing.
+
+        Raises:
+            RestoredError: it has.
+        """
+        if version < self._newest:
+            raise errors.RestoredError(
+                f"the API server is at version {version} and was at {self._newest} before:"
+                " its store was restored"
+            )
+
+    def _remember(self, version: str) -> None:
+        self._version = version
+        self._newest = int(version)
 
     def _tell(self, kind: str, body: dict[str, Any]) -> None:
         try:

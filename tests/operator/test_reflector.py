@@ -36,6 +36,12 @@ class Server:
     lists: list[Any]
     watches: list[Script]
     asked: list[str] = dataclasses.field(default_factory=list)
+    version: int = 1000
+
+    async def newest(self, kind: str, namespace: str | None) -> int:
+        assert (kind, namespace) == (api.JOBS, "shops")
+        self.asked.append("newest")
+        return self.version
 
     async def pages(self, kind: str, namespace: str | None) -> AsyncGenerator[dict[str, Any]]:
         assert (kind, namespace) == (api.JOBS, "shops")
@@ -157,8 +163,13 @@ def test_what_the_server_has_forgotten_is_listed_again_and_compared(expired: Any
 def test_a_refused_or_broken_watch_is_begun_anew_without_a_list(status: int) -> None:
     error = errors.UnavailableError(status, "no")
     server = Server([[[]]], [[error], [event("ADDED", "a", 11), error], [None]])
-    follow(server, lambda _: len(server.asked) == 4)
-    assert server.asked == ["list", "watch 10", "watch 10", "watch 11"]
+    follow(server, lambda _: server.asked[-1:] == ["watch 11"])
+    assert [one for one in server.asked if one != "newest"] == [
+        "list",
+        "watch 10",
+        "watch 10",
+        "watch 11",
+    ]
 
 
 def test_a_list_that_fails_is_asked_for_again() -> None:
@@ -224,3 +235,31 @@ def test_a_watch_that_is_away_for_long_is_not_alive(
     server = Server([[[]]], [[event("ADDED", "a", 11)], *([refused] * 1000)])
     follow(server, lambda _: len(server.asked) > 4, lambda one: seen.append(one.reflector.alive))
     assert seen == [alive]
+
+
+def test_a_list_that_is_older_than_what_was_seen_ends_it() -> None:
+    server = Server(
+        [[[made("a", 1)]], [[made("a", 1)]]],
+        [[event("MODIFIED", "a", 11), errors.UnavailableError(410, "expired")]],
+    )
+
+    with pytest.raises(errors.RestoredError, match="its store was restored"):
+        asyncio.run(Followed(server).reflector.run())
+
+
+def test_a_server_that_has_not_come_so_far_is_asked_for_a_list() -> None:
+    server = Server(
+        [[[made("a", 1)]], [[made("a", 1)]]],
+        [[errors.UnavailableError(504, "Too large resource version")], [None]],
+    )
+    followed = follow(server, lambda one: one.server.asked.count("list") == 2)
+    assert followed.server.asked[:3] == ["list", "watch 10", "list"]
+
+
+def test_a_server_that_is_back_from_a_copy_ends_it_before_the_next_watch() -> None:
+    """A watch from a version that is still to come would be opened, and say nothing."""
+    broken = errors.UnavailableError(0, "it broke off")
+    server = Server([[[]]], [[event("ADDED", "a", 11), broken]], version=9)
+
+    with pytest.raises(errors.RestoredError, match="is at version 9 and was at 11"):
+        asyncio.run(Followed(server).reflector.run())
