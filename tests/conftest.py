@@ -43,3 +43,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "service: starts a service of its own")
+    config.addinivalue_line(
+        "markers", "faults: breaks things on purpose, and takes its time over it"
+    )

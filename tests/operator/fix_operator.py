@@ -45,7 +45,12 @@ ACCOUNT = "system:serviceaccount:schema-operator:schema-operator"
 
 @pytest.fixture(scope="session")
 def installed(cluster: Cluster) -> Cluster:
-    """The cluster with the CRD and the operator's account and rights, from the manifests."""
+    """The cluster of all tests with what `install` puts there."""
+    return install(cluster)
+
+
+def install(cluster: Cluster) -> Cluster:
+    """Puts the CRD and the operator's account and rights there, from the manifests."""
     rendered = cluster.kubectl("kustomize", str(MANIFESTS))
     documents = [
         document for document in yaml.safe_load_all(rendered) if document["kind"] != "Deployment"
@@ -63,12 +68,14 @@ class Operator:
 
     Attributes:
         place: the namespace of its ServiceAccount.
+        server: where it finds the API server; empty: where that is.
     """
 
     cluster: Cluster
     arguments: tuple[str, ...]
     log: Path
     place: str = "schema-operator"
+    server: str = ""
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
@@ -110,6 +117,8 @@ class Operator:
         view = self.cluster.kubectl("config", "view", "--minify", "--raw", "--flatten", "-ojson")
         document = json.loads(view)
         document["users"][0]["user"] = {"token": token.strip()}
+        if self.server:
+            document["clusters"][0]["cluster"] = {"server": self.server}
         path = self.log.with_suffix(".kubeconfig")
         path.write_text(json.dumps(document))
         return path
@@ -203,8 +212,16 @@ def operator(
 
 
 @contextlib.contextmanager
-def operating(cluster: Cluster, namespace: str, log: Path, *arguments: str) -> Iterator[Operator]:
-    running = Operator(cluster, (f"--namespace={namespace}", *arguments), log, namespace=namespace)
+def operating(
+    cluster: Cluster, namespace: str, log: Path, *arguments: str, server: str = ""
+) -> Iterator[Operator]:
+    running = Operator(
+        cluster,
+        (f"--namespace={namespace}", *arguments),
+        log,
+        namespace=namespace,
+        server=server,
+    )
     try:
         running.start()
         yield running
