@@ -23,9 +23,6 @@ log = logging.getLogger(__name__)
 
 _VARIABLES: Final = "SCHEMA_OPERATOR_"
 
-_GARBAGE_AFTER: Final = 20_000
-"""How many more objects there have to be until circles among them are looked for."""
-
 USAGE: Final = 2
 """The exit code for flags or an environment that can't be used."""
 
@@ -47,9 +44,8 @@ def _run(options: Options) -> int:
 
     from schema_operator import program  # noqa: PLC0415
 
-    # What was loaded stays, and events are objects by the hundred that hold no circles.
+    # What was loaded stays: the garbage collector need not look at it again.
     gc.freeze()
-    gc.set_threshold(_GARBAGE_AFTER)
     try:
         uvloop.run(program.run(options))
     except errors.OptionsError as error:

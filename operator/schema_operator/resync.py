@@ -134,7 +134,8 @@ class Resync:
                 return True
             if loop.time() >= until:
                 return False
-            await asyncio.sleep(_LOOK_EVERY)
+            # Looking takes the longer, the more there are.
+            await asyncio.sleep(_LOOK_EVERY + len(missing) / 20_000)
 
     def _gone(
         self, kind: str, namespace: str | None, uids: Container[str], version: int
