@@ -19,7 +19,7 @@ from local_kubernetes.processes import Identity
 from local_kubernetes.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from local_benchmark.operator import Figures
     from local_benchmark.soak import Soaked
@@ -79,19 +79,28 @@ async def _prepared() -> AsyncIterator[tuple[Cluster, Client, Path]]:
 
 async def _rows(benchmark: OperatorBenchmark, plan: Plan) -> list[Figures]:
     contenders = _contenders(benchmark.cluster, alone=plan.alone)
-    rows = [await benchmark.idle(one) for one in contenders]
+    rows: list[Figures] = []
+
+    async def add(measuring: Awaitable[Figures]) -> None:
+        rows.append(await measuring)
+        # The whole takes a while, and may end before its table is printed.
+        benchmark.say(f"  {rows[-1].seconds:.1f} s, CPU {rows[-1].cpu:.2f} s")
+
+    for one in contenders:
+        await add(benchmark.idle(one))
     for count in plan.resources:
         for one in contenders:
-            if count == 1:
-                rows.append(await benchmark.singles(one, plan.samples))
-            else:
-                rows.append(await benchmark.burst(one, count))
+            singly = count == 1
+            await add(
+                benchmark.singles(one, plan.samples) if singly else benchmark.burst(one, count)
+            )
     if plan.settled:
         done = load.Load(benchmark.client, "settled")
         benchmark.say(f"creating {plan.settled} resources that are done")
         await done.prepare(1)
         await done.settled(plan.settled)
-        rows += [await benchmark.restart(one, done, plan.settled) for one in contenders]
+        for one in contenders:
+            await add(benchmark.restart(one, done, plan.settled))
     return rows
 
 
