@@ -57,7 +57,7 @@ test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
-	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal tests/faults $(TESTS)
+	@$(LOCAL) $(BIN)/pytest --numprocesses 4 --dist worksteal tests/faults $(TESTS)
 
 # Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
 VERSIONS ?= 14 15 16 17 18
