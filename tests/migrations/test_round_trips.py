@@ -9,7 +9,7 @@ import pytest
 
 from schema_migrator.observer import Observer
 from schema_migrator.result import Outcome
-from tests.fix_migrator import Engine
+from tests.fix_migrator import Engine, until
 from tests.migrations.proxy import Proxy
 from tests.postgres_server import Database
 
@@ -42,7 +42,8 @@ def _trips(engine: Engine, revisions: Revisions, text: str) -> float:
 
 
 def _requests(engine: Engine, revisions: Revisions, count: int) -> int:
-    """Return how many requests a run sends."""
+    """Return how many requests a run sends that finds the lock free."""
+    until(lambda: engine.query("SELECT FROM pg_locks WHERE locktype = 'advisory'") == [])
     with Proxy(engine.database) as proxy:
         database = Database(proxy.url, engine.database.server_version)
         result = Engine(database, revisions).up(count)
