@@ -7,6 +7,8 @@ versions, ``--postgres-source`` says where they come from.
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -19,7 +21,6 @@ from tests.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.postgres_server import Source
     from tests.witness import Witness
@@ -123,7 +124,7 @@ def pytest_report_header(config: pytest.Config) -> str:
     if source == "container" or (source == "auto" and engine_answers()):
         return f"PostgreSQL: {' and '.join(map(image, versions))} (containers)"
     try:
-        found = [_embedded_version(version, config.rootpath) for version in versions]
+        found = [_embedded_version(version) for version in versions]
     except LocalPostgresError as error:
         return f"PostgreSQL: {error}"
     return f"PostgreSQL: {' and '.join(found)} (embedded)"
@@ -133,6 +134,9 @@ def _versions(config: pytest.Config) -> list[int]:
     return sorted(config.getoption("postgres_versions") or VERSIONS)
 
 
-def _embedded_version(version: int, folder: Path) -> str:
-    found = installation.find(version, account=Account.current(), copies=folder)
-    return found.version
+def _embedded_version(version: int) -> str:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # the account that runs the programs passes through
+        found = installation.find(version, account=Account.current(), copies=folder)
+        return found.version
