@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from schema_operator import errors, job, names, projection, resource
+from schema_operator import errors, job, moment, names, projection, resource
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from schema_operator.api import Api
@@ -88,7 +88,7 @@ async def announce(
     Raises:
         ApiError: it was not taken.
     """
-    stamp = now.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    stamp = moment.stamp(now)
     await api.create_event(
         {
             "apiVersion": "v1",

@@ -7,12 +7,13 @@ so a restart at any point changes nothing, and a test needs no cluster.
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from schema_operator import (
     beginning,
     kind,
     meaning,
+    moment,
     parts,
     progress,
     projection,
@@ -25,6 +26,9 @@ from schema_operator.reason import FINAL, READY, RETRIED, STALLED, ConditionType
 from schema_operator.run import Ended, Lost, NotBegun, Run
 from schema_operator.step import Keep, Step, Verdict
 from schema_operator.world import Start, Wanted, World
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 def decide(world: World) -> Step:
@@ -197,5 +201,4 @@ def _next_attempt(retry: parts.Retry, run: Run, reason: Reason) -> datetime:
     if reason not in RETRIED:
         delay = min(delay, retry.backoff * 2 ** min(attempt - 1, 30))
     delay *= 1 - 0.2 * digests.fraction(run.job.digest, attempt)
-    due = run.state.at + delay
-    return due.replace(microsecond=0) + timedelta(seconds=1 if due.microsecond else 0)
+    return moment.rounded_up(run.state.at + delay)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from schema_operator import run as runs
+from schema_operator.moment import stamp
 from schema_operator.reason import Reason
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def text(verdict: Verdict, status: dict[str, Any]) -> str:  # noqa: C901, PLR091
     name = f"Run {verdict.job} (attempt {verdict.attempt})"
     again = ""
     if verdict.next_attempt is not None:
-        again = f" The next attempt is due at {_stamp(verdict.next_attempt)}."
+        again = f" The next attempt is due at {stamp(verdict.next_attempt)}."
     match verdict.reason:
         case Reason.UP_TO_DATE:
             position = "base: no revision is applied" if version == "base" else version
@@ -158,7 +158,3 @@ def _ending(verdict: Verdict) -> str:
             return "did not begin"
         case _:
             return "ended unknown"
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

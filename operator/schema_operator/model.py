@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 import pydantic
 from pydantic.alias_generators import to_camel
 
-from schema_operator import duration
+from schema_operator import duration, moment
 
 OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 """What an object of Kubernetes may be called."""
@@ -27,9 +27,7 @@ Duration = Annotated[
 
 Time = Annotated[
     datetime,
-    pydantic.PlainSerializer(
-        lambda value: value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), return_type=str
-    ),
+    pydantic.PlainSerializer(moment.stamp, return_type=str),
     pydantic.WithJsonSchema({"type": "string", "format": "date-time", "maxLength": 40}),
 ]
 """A moment in whole seconds."""

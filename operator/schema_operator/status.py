@@ -6,13 +6,13 @@ message is one sentence or two for a person: what is the matter, and what to do.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from schema_migrator.result import Outcome
 from schema_operator import message, resource
 from schema_operator import run as runs
 from schema_operator.kind import Kind
+from schema_operator.moment import stamp
 from schema_operator.reason import (
     READY,
     RECONCILING,
@@ -24,6 +24,7 @@ from schema_operator.step import Keep, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from schema_operator.model import Model
     from schema_operator.projection import JobView
@@ -82,7 +83,7 @@ def _state(status: dict[str, Any], verdict: Verdict) -> None:
     if verdict.failures is not None:
         status["failedAttempts"] = verdict.failures
     status["nextAttemptTime"] = (
-        None if verdict.next_attempt is None else _stamp(verdict.next_attempt)
+        None if verdict.next_attempt is None else stamp(verdict.next_attempt)
     )
 
 
@@ -144,7 +145,7 @@ def _position(status: dict[str, Any], state: runs.Ended) -> None:
     if result.target is not None:
         status["targetVersion"] = _short(result.target, 512)
     if result.applied:
-        status["lastMigrationTime"] = _stamp(state.at)
+        status["lastMigrationTime"] = stamp(state.at)
 
 
 def _plan(status: dict[str, Any], job: JobView, state: runs.Ended) -> None:
@@ -166,7 +167,7 @@ def _plan(status: dict[str, Any], job: JobView, state: runs.Ended) -> None:
 
 def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict[str, Any]:
     """Return a run as the status lists it."""
-    entry: dict[str, Any] = {"job": run.job.name, "completionTime": _stamp(state.at)}
+    entry: dict[str, Any] = {"job": run.job.name, "completionTime": stamp(state.at)}
     match state:
         case runs.Ended(result=result):
             entry |= {
@@ -184,7 +185,7 @@ def _entry(run: runs.Run, state: runs.Ended | runs.Lost | runs.NotBegun) -> dict
         case runs.NotBegun(why=why):
             entry |= {"outcome": runs.NOT_BEGUN, "message": why}
     if not isinstance(state, runs.NotBegun):
-        entry["startTime"] = _stamp(state.started or run.job.created)
+        entry["startTime"] = stamp(state.started or run.job.created)
     entry = {key: value for key, value in entry.items() if value not in (None, "")}
     for key, characters in _LIMITS.items():
         if key in entry:
@@ -228,9 +229,9 @@ def _conditions(
     conditions = []
     for kind, state in _kinds(reason):
         before = wanted.status.condition(kind)
-        since = _stamp(now)
+        since = stamp(now)
         if before is not None and before.status == state:
-            since = _stamp(before.last_transition_time)
+            since = stamp(before.last_transition_time)
         conditions.append(
             {
                 "type": str(kind),
@@ -258,10 +259,6 @@ def _message(wanted: Wanted, verdict: Verdict, status: dict[str, Any]) -> str:
     ):
         return before.message
     return _short(message.text(verdict, status), MESSAGE_LENGTH)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _short(words: str, characters: int) -> str:

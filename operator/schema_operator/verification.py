@@ -7,10 +7,10 @@ stands while it is under way: only what it finds can take that back.
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from schema_operator import beginning, meaning
+from schema_operator import beginning, meaning, moment
 from schema_operator import digest as digests
 from schema_operator.kind import Kind
 from schema_operator.reason import FINAL, READY, ConditionType, Reason
@@ -101,8 +101,7 @@ def _due(spec: resource.Spec, last: datetime) -> datetime | None:
     """Return when the next one is due, in whole seconds; None: never."""
     if not spec.verify_interval:
         return None
-    due = last + spec.verify_interval
-    return due.replace(microsecond=0) + timedelta(seconds=1 if due.microsecond else 0)
+    return moment.rounded_up(last + spec.verify_interval)
 
 
 def _digest(wanted: Wanted, spec: resource.Spec, due: datetime) -> str:
