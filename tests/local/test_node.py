@@ -89,8 +89,11 @@ def test_a_pod_ends_well_though_the_api_server_breaks(tmp_path: Path) -> None:
     # A cluster of its own: nobody else's tests shall notice.
     options = Options(images={"local/shell:*": ()}, owner=Identity.own())
     with Cluster.start(tmp_path / "cluster", options) as own:
-        during = pod("during", container(f"sleep 0.5; touch {tmp_path}/ended; exit 4"))
+        script = f"touch {tmp_path}/begun; sleep 0.5; touch {tmp_path}/ended; exit 4"
+        during = pod("during", container(script))
         own.kubectl("apply", "--filename=-", stdin=json.dumps(during))
+        # Stopped any earlier, the server would keep the pod from its node.
+        eventually((tmp_path / "begun").exists)
         server = own.processes["kube-apiserver"]
         server.signal(signal.SIGSTOP)
         try:
