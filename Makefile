@@ -104,7 +104,7 @@ soak: $(INSTALLED) go ## 50 000 events, and what they do to the operator's memor
 
 # -- what is made from something else --------------------------------------
 
-.PHONY: generate requirements wheel
+.PHONY: generate requirements wheel sdist sbom audit
 generate: $(INSTALLED) ## write the files that are made from the code
 	@$(BIN)/python -m schema_operator.crd > deploy/crd/schemamigrations.yaml
 	@$(BIN)/python deploy/generate.py
@@ -118,6 +118,15 @@ requirements: $(INSTALLED) ## write the hashed requirement files anew
 
 wheel: $(INSTALLED) ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build --target wheel
+
+sdist: $(INSTALLED) ## build the source distribution into dist/
+	@$(BIN)/python -m hatchling build --target sdist
+
+sbom: wheel ## write the images' lists of contents (CycloneDX) into dist/
+	@$(BIN)/python deploy/release/sbom.py --directory dist --wheel dist/schema_operator-$$($(BIN)/python -m hatchling version)-py3-none-any.whl
+
+audit: $(INSTALLED) ## known vulnerabilities of what is pinned; fails, too, where no advisory source can be asked
+	@$(BIN)/python deploy/release/audit.py
 
 # -- the environment -------------------------------------------------------
 
