@@ -258,6 +258,16 @@ def _text_of(query: Query, connection: Connection) -> str:
     return sql.as_string(query, connection)
 
 
+def to_last_result(cursor: psycopg.Cursor[Any]) -> None:
+    """Go to what the last statement of an executed string gave."""
+    if hasattr(cursor, "set_result"):
+        cursor.set_result(-1)
+        return
+    # psycopg before 3.3 goes there step by step: 26 of them a revision.
+    while cursor.nextset():
+        pass
+
+
 class Cursor(psycopg.Cursor[Any]):
     """A cursor whose statements pass the guard."""
 

@@ -8,6 +8,7 @@ from psycopg.pq import TransactionStatus
 
 from schema_migrator import database, sql_file, statement
 from schema_migrator.guard import RefusedStatementError
+from schema_migrator.session import to_last_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,7 @@ def _inside(connection: Connection, script: Script, marker: Marker) -> bytes:
     with connection.cursor() as cursor:
         # A line of its own ends a comment that ends a statement.
         cursor.execute(b"\n; ".join(part for part in opening if part))
-        while cursor.nextset():
-            pass
+        to_last_result(cursor)
         row = cursor.fetchone()
     marker.id = row[0] if row else None
     text = script.rest.encode() if script.rest.strip() else b""

@@ -17,6 +17,7 @@ from schema_migrator.bookkeeper import POSITION_CHANGED, ROW_GONE, Bookkeeper
 from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
 from schema_migrator.guard import RefusedStatementError
 from schema_migrator.marker import Marker
+from schema_migrator.session import to_last_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,8 +150,7 @@ class Runner:
         try:
             with connection.cursor() as cursor:
                 cursor.execute(rest + begin + marker.closing())
-                while cursor.nextset():
-                    pass
+                to_last_result(cursor)
                 rows = cursor.fetchall()
         except psycopg.errors.InvalidTextRepresentation as error:
             found = error.diag.message_primary or ""
