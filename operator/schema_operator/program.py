@@ -16,12 +16,13 @@ import kopf
 from schema_operator import connect, errors, handlers
 from schema_operator.api import JOBS, PODS, Client
 from schema_operator.cache import Cache
+from schema_operator.clock import Clock
 from schema_operator.health import Health
 from schema_operator.intake import Intake
 from schema_operator.lease import Election
 from schema_operator.metrics import Metrics
 from schema_operator.queue import Queue
-from schema_operator.reconcile import Reconciler, utc_now
+from schema_operator.reconcile import Reconciler
 from schema_operator.reflector import Reflector
 from schema_operator.resync import Resync
 from schema_operator.transport import Transport
@@ -53,22 +54,17 @@ async def run(options: Options) -> None:
     queue = Queue()
     metrics = Metrics(cache, queue)
     health = Health(metrics.render)
-    transport = Transport(configuration, metrics.request, log_in)
+    clock = Clock()
+    transport = Transport(configuration, metrics.request, log_in, clock)
     api = Client(transport)
     reconciler = Reconciler(
-        api=api, cache=cache, queue=queue, options=options, metrics=metrics, clock=utc_now
+        api=api, cache=cache, queue=queue, options=options, metrics=metrics, clock=clock.now
     )
-    intake = Intake(cache, queue, reconciler.wake, utc_now)
+    intake = Intake(cache, queue, reconciler.wake, clock.now)
 
-    def touched(key: Key, database: str | None) -> None:
-        queue.add(key)
-        for dependent in cache.dependents_of(key):
-            queue.add(dependent)
-        if database is not None:
-            reconciler.wake(database)
-
+    touched = functools.partial(_touched, cache, queue, reconciler)
     election = _election(options, api)
-    resync = Resync(api, cache, options.namespaces, touched, utc_now)
+    resync = Resync(api, cache, options.namespaces, touched, clock.now)
     try:
         if options.health_listen is not None:
             await _listen(health, *options.health_listen)
@@ -110,6 +106,17 @@ async def run(options: Options) -> None:
         queue.close()
         await transport.close()
         await health.stop()
+
+
+def _touched(
+    cache: Cache, queue: Queue, reconciler: Reconciler, key: Key, database: str | None
+) -> None:
+    """Let those have a turn for whom it matters that something had been missed."""
+    queue.add(key)
+    for dependent in cache.dependents_of(key):
+        queue.add(dependent)
+    if database is not None:
+        reconciler.wake(database)
 
 
 def _election(options: Options, api: Client) -> Election | None:

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from schema_operator import act, decision, errors, observe, resource
@@ -24,6 +24,7 @@ from schema_operator.world import Rejection, Start, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from schema_operator.api import Api
     from schema_operator.cache import Cache
@@ -41,11 +42,6 @@ _ADOPT_WITHIN: Final = timedelta(seconds=10)
 """How long a Job that exists already may take to be seen by the watch."""
 
 
-def utc_now() -> datetime:
-    """Return the present moment."""
-    return datetime.now(UTC)
-
-
 class Reconciler:
     """Takes each resource one step further, as often as it is asked to.
 
@@ -61,7 +57,7 @@ class Reconciler:
         queue: Queue,
         options: Options,
         metrics: Metrics,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime],
     ) -> None:
         self.slots = Slots()
         self._api = api

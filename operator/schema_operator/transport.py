@@ -16,6 +16,7 @@ import yarl
 from kubernetes.aio.client import rest
 
 from schema_operator import errors, names
+from schema_operator.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ class Transport:
         configuration: client.Configuration,
         observer: Callable[[str, str, int, float], None] | None = None,
         log_in: Callable[[], Awaitable[client.Configuration]] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Make one.
 
@@ -48,6 +50,7 @@ class Transport:
             configuration: how to reach the API server.
             observer: is told of each request: verb, resource, status (0: no answer), seconds.
             log_in: returns the same with a token as new as can be, after one was refused.
+            clock: is set by each answer.
         """
         self._configuration = configuration
         # Reading the proxies' environment variables and .netrc for every request would take
@@ -61,6 +64,7 @@ class Transport:
         )
         self._observer = observer
         self._log_in = log_in
+        self._clock = clock or Clock()
         self._logged_in = -_LOGIN_LASTS
 
     async def close(self) -> None:
@@ -146,7 +150,8 @@ class Transport:
         token = await present.get_api_key_with_prefix("BearerToken", alias="authorization")
         if token:
             headers["Authorization"] = token
-        return await self._session.request(
+        asked = self._clock.elapsed()
+        response = await self._session.request(
             method,
             yarl.URL(f"{present.host}{path}", encoded=True),
             headers=headers,
@@ -156,6 +161,8 @@ class Transport:
             proxy_headers=present.proxy_headers,
             server_hostname=present.tls_server_name,
         )
+        self._clock.hear(response.headers.get("Date", ""), asked)
+        return response
 
     async def _failure(
         self, status: int, content: bytes, retry_after: str | None
