@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from schema_operator.api import Api
+    from schema_operator.options import PodDefaults
     from schema_operator.world import Start, Wanted
 
 
@@ -30,7 +31,7 @@ async def start(
     api: Api,
     wanted: Wanted,
     begin: Start,
-    start_allowance: dt.timedelta,
+    defaults: PodDefaults,
 ) -> Created:
     """Create the Job of an attempt.
 
@@ -38,7 +39,7 @@ async def start(
         ApiError: it was not taken.
     """
     assert isinstance(wanted.spec, resource.Spec)  # noqa: S101 - nothing is started without one
-    manifest = job.manifest(wanted, wanted.spec, begin, start_allowance)
+    manifest = job.manifest(wanted, wanted.spec, begin, defaults)
     try:
         return Created(view=projection.of_job(await api.create_job(manifest)))
     except errors.AlreadyExistsError:

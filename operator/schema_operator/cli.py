@@ -8,13 +8,14 @@ import gc
 import importlib.metadata
 import logging
 import os
+import re
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from schema_operator import duration, errors, journal
-from schema_operator.options import LogFormat, Options
+from schema_operator.options import LogFormat, Options, PodDefaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VARIABLES: Final = "SCHEMA_OPERATOR_"
+
+_PODS: Final = PodDefaults()
+_QUANTITY: Final = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?")
+"""An amount as Kubernetes writes it, of what a pod can ask for."""
 
 USAGE: Final = 2
 """The exit code for flags or an environment that can't be used."""
@@ -92,7 +97,11 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Options:
         allowed_images=tuple(
             given["allowed_image"] or _words(environment.get(f"{_VARIABLES}ALLOWED_IMAGE", ""))
         ),
-        start_allowance=_duration(value("start_allowance") or "1h", "start-allowance"),
+        pods=PodDefaults(
+            start_allowance=_duration(value("start_allowance") or "1h", "start-allowance"),
+            requests=_quantities(value("default_requests"), _PODS.requests, "default-requests"),
+            limits=_quantities(value("default_limits"), _PODS.limits, "default-limits"),
+        ),
         resync=_duration(value("resync") or "10m", "resync"),
         health_listen=None if listen is None else _address(listen),
         lease_namespace=value("lease_namespace"),
@@ -147,6 +156,17 @@ def _parser() -> argparse.ArgumentParser:
         "--start-allowance",
         metavar="DURATION",
         help="how long a pod may take to start its migrator; default 1h",
+    )
+    run.add_argument(
+        "--default-requests",
+        metavar="RESOURCE=QUANTITY,…",
+        help="what of a node is set aside for a migrator whose resource says nothing of it;"
+        " none: nothing; default cpu=50m,memory=64Mi",
+    )
+    run.add_argument(
+        "--default-limits",
+        metavar="RESOURCE=QUANTITY,…",
+        help="the most that it may take; none: no limit; default memory=256Mi",
     )
     run.add_argument(
         "--resync",
@@ -204,6 +224,21 @@ def _duration(text: str, name: str) -> timedelta:
     if parsed <= timedelta(0):
         raise errors.OptionsError(f"--{name} is {text!r}: write more than 0s")
     return parsed
+
+
+def _quantities(text: str | None, default: Mapping[str, str], name: str) -> Mapping[str, str]:
+    """Return what ``cpu=50m,memory=64Mi`` says, as `kubectl set resources` reads it."""
+    if text is None:
+        return default
+    found: dict[str, str] = {}
+    for word in () if text == "none" else text.split(","):
+        resource, _, quantity = word.partition("=")
+        if not resource or _QUANTITY.fullmatch(quantity) is None:
+            raise errors.OptionsError(
+                f"--{name} has {word!r}: write RESOURCE=QUANTITY, as cpu=50m,memory=64Mi, or none"
+            )
+        found[resource] = quantity
+    return found
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -8,7 +8,7 @@ that. Of the resource's own labels and annotations nothing is copied.
 from __future__ import annotations
 
 import math
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from schema_operator import digest, duration, names, parts, run
@@ -16,6 +16,7 @@ from schema_operator.kind import Kind
 
 if TYPE_CHECKING:
     from schema_operator import resource
+    from schema_operator.options import PodDefaults
     from schema_operator.world import Start, Wanted
 
 USER: Final = 65532
@@ -31,12 +32,6 @@ _LEAVE_IN_PEACE: Final = {
     "karpenter.sh/do-not-disrupt": "true",
 }
 """Asks those who make nodes empty to leave the pod where it is."""
-
-_RESOURCES: Final = {
-    "requests": {"cpu": "50m", "memory": "64Mi"},
-    "limits": {"memory": "256Mi"},
-}
-"""What a migrator gets of the node unless the resource says otherwise."""
 
 _OF_POD: Final = (
     "service_account_name",
@@ -58,7 +53,7 @@ def manifest(
     wanted: Wanted,
     spec: resource.Spec,
     start: Start,
-    start_allowance: timedelta,
+    defaults: PodDefaults,
 ) -> dict[str, Any]:
     """Return the Job that carries out an attempt.
 
@@ -70,7 +65,7 @@ def manifest(
         wanted: the resource.
         spec: its spec.
         start: the attempt.
-        start_allowance: how long a pod may take to start the migrator.
+        defaults: what the pod gets where the spec says nothing of it.
     """
     secret = spec.database.url_secret_ref
     template = spec.pod_template
@@ -83,7 +78,7 @@ def manifest(
         names.LABEL_ATTEMPT: str(start.attempt),
     }
     timeout = math.ceil(spec.timeout.total_seconds())
-    deadline = timeout + math.ceil((run.GRACE + start_allowance).total_seconds())
+    deadline = timeout + math.ceil((run.GRACE + defaults.start_allowance).total_seconds())
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -121,13 +116,13 @@ def manifest(
                     "labels": {**template.metadata.labels, **labels},
                     "annotations": {**_LEAVE_IN_PEACE, **template.metadata.annotations},
                 },
-                "spec": _pod(spec, start, deadline),
+                "spec": _pod(spec, start, defaults, deadline),
             },
         },
     }
 
 
-def _pod(spec: resource.Spec, start: Start, deadline: int) -> dict[str, Any]:
+def _pod(spec: resource.Spec, start: Start, defaults: PodDefaults, deadline: int) -> dict[str, Any]:
     pod: dict[str, Any] = {
         **spec.pod_template.dump(*_OF_POD),
         "restartPolicy": "Never",
@@ -142,7 +137,7 @@ def _pod(spec: resource.Spec, start: Start, deadline: int) -> dict[str, Any]:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(spec, start)],
+        "containers": [_container(spec, start, defaults)],
         "volumes": [
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
             *spec.pod_template.dump("volumes").get("volumes", ()),
@@ -153,7 +148,7 @@ def _pod(spec: resource.Spec, start: Start, deadline: int) -> dict[str, Any]:
     return pod
 
 
-def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
+def _container(spec: resource.Spec, start: Start, defaults: PodDefaults) -> dict[str, Any]:
     template = spec.pod_template.dump("resources", "env", "env_from", "volume_mounts")
     sources = {"envFrom": template["envFrom"]} if "envFrom" in template else {}
     return {
@@ -170,7 +165,8 @@ def _container(spec: resource.Spec, start: Start) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "resources": template.get("resources") or _RESOURCES,
+        "resources": template.get("resources")
+        or {"requests": dict(defaults.requests), "limits": dict(defaults.limits)},
         "volumeMounts": [
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the pod's own
             *template.get("volumeMounts", ()),

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -16,6 +17,23 @@ class LogFormat(enum.StrEnum):
 
     JSON = "json"
     TEXT = "text"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodDefaults:
+    """What every migrator's pod gets where its resource says nothing of it.
+
+    Attributes:
+        start_allowance: how long a pod may take to start its migrator.
+        requests: what of the node is set aside for it, by the name of what it is: ``{"cpu": "50m"}``.
+        limits: the most of it that it may take, likewise.
+    """
+
+    start_allowance: timedelta = timedelta(hours=1)
+    requests: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"cpu": "50m", "memory": "64Mi"}
+    )
+    limits: Mapping[str, str] = dataclasses.field(default_factory=lambda: {"memory": "256Mi"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +46,7 @@ class Options:
         workers: how many resources are looked after at the same moment.
         maximum_runs: how many migrators may be at work at the same moment.
         allowed_images: patterns of images that may be run, where * stands for anything; empty: all.
-        start_allowance: how long a pod may take to start its migrator.
+        pods: what migrators' pods get.
         resync: how often what is known is compared with what exists.
         health_listen: the address and port of health and metrics; None: none.
         lease_namespace: where the Lease is that keeps to one operator at work; None: no election.
@@ -43,7 +61,7 @@ class Options:
     workers: int = 16
     maximum_runs: int = 100
     allowed_images: tuple[str, ...] = ()
-    start_allowance: timedelta = timedelta(hours=1)
+    pods: PodDefaults = PodDefaults()
     resync: timedelta = timedelta(minutes=10)
     health_listen: tuple[str, int] | None = None
     lease_namespace: str | None = None

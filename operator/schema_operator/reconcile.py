@@ -190,7 +190,7 @@ class Reconciler:
         key = wanted.key
         self._rejections.pop(key, None)
         try:
-            created = await act.start(self._api, wanted, start, self._options.start_allowance)
+            created = await act.start(self._api, wanted, start, self._options.pods)
         except errors.ApiError as error:
             self._reject(wanted, start, error)
             return

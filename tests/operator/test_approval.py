@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from schema_migrator.result import Outcome, Refusal
 from schema_operator import job
 from schema_operator.decision import decide
 from schema_operator.kind import Kind
+from schema_operator.options import PodDefaults
 from schema_operator.reason import Reason
 from schema_operator.step import Keep, Verdict
 from schema_operator.world import Start, World
@@ -82,7 +82,7 @@ def test_a_spec_means_one_run(
     wish = wanted(spec(**changes))
     start = decide(world(wants=wish)).action
     assert isinstance(start, Start)
-    document = job.manifest(wish, spec(**changes), start, timedelta(hours=1))
+    document = job.manifest(wish, spec(**changes), start, PodDefaults())
     container = document["spec"]["template"]["spec"]["containers"][0]
     said = {one["name"]: one.get("value") for one in container["env"] if one["name"] in OF_SOME}
     annotations = document["metadata"]["annotations"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from schema_operator import decision, job, names
+from schema_operator.options import PodDefaults
 from schema_operator.world import Start
 from tests.operator.worlds import KEY, NOW, UID, digest_of, spec, wanted, world
 
@@ -18,7 +18,7 @@ def manifest(**changes: Any) -> dict[str, Any]:
     wish = wanted(chosen)
     action = decision.decide(world(wants=wish)).action
     assert isinstance(action, Start)
-    return job.manifest(wish, chosen, action, timedelta(hours=1))
+    return job.manifest(wish, chosen, action, PodDefaults())
 
 
 def container(document: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +50,28 @@ def test_the_pod_is_restricted(changes: dict[str, Any]) -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC", "serviceAccountName"} & set(pod)
     assert [set(volume) for volume in pod["volumes"]] == [{"name", "emptyDir"}]
     assert only["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        pytest.param({}, {"requests": {"cpu": "1"}, "limits": {}}, id="the operator's own"),
+        pytest.param(
+            {"resources": {"limits": {"memory": "1Gi"}}},
+            {"limits": {"memory": "1Gi"}},
+            id="the resource's",
+        ),
+    ],
+)
+def test_a_pod_gets_of_its_node_what_the_resource_says_else_the_operator(
+    template: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    chosen = spec(podTemplate=template)
+    wish = wanted(chosen)
+    action = decision.decide(world(wants=wish)).action
+    assert isinstance(action, Start)
+    document = job.manifest(wish, chosen, action, PodDefaults(requests={"cpu": "1"}, limits={}))
+    assert container(document)["resources"] == expected
 
 
 def test_one_pod_and_no_deadline_but_its_own() -> None:

@@ -15,7 +15,7 @@ import pytest
 from schema_operator import cli, errors, journal, names, resync, transport
 from schema_operator.cache import Cache
 from schema_operator.health import Health
-from schema_operator.options import LogFormat, Options
+from schema_operator.options import LogFormat, Options, PodDefaults
 from tests.operator.test_cache import pod, view
 from tests.operator.worlds import KEY, NOW, UID, job
 
@@ -30,13 +30,18 @@ def test_all_flags() -> None:
     flags = [
         *("run", "-n", "a", "-n", "b", "--kubeconfig=file", "--workers=3", "--maximum-runs=4"),
         *("--start-allowance=5m", "--resync=1m", "--health-listen=:8080", "--log-format=text"),
+        *("--default-requests=cpu=0.1,memory=100Mi", "--default-limits=none"),
     ]
     assert cli.parse(flags, {}) == Options(
         namespaces=("a", "b"),
         kubeconfig=Path("file"),
         workers=3,
         maximum_runs=4,
-        start_allowance=timedelta(minutes=5),
+        pods=PodDefaults(
+            start_allowance=timedelta(minutes=5),
+            requests={"cpu": "0.1", "memory": "100Mi"},
+            limits={},
+        ),
         resync=timedelta(minutes=1),
         health_listen=("0.0.0.0", 8080),
         log_format=LogFormat.TEXT,
@@ -67,6 +72,8 @@ def test_the_environment_says_the_same_and_a_flag_wins() -> None:
         (["-A", "--health-listen=8080"], {}, "ADDRESS:PORT"),
         (["-A", "--health-listen=:99999"], {}, "ADDRESS:PORT"),
         (["-A", "--log-format=xml"], {}, "json or text"),
+        (["-A", "--default-limits=memory"], {}, "--default-limits has 'memory'"),
+        (["-A", "--default-requests=cpu=1,memory=64MB"], {}, "has 'memory=64MB': write RESOURCE="),
         ([], {"SCHEMA_OPERATOR_ALL_NAMESPACES": "perhaps"}, "true or false"),
     ],
 )
