@@ -15,7 +15,7 @@ MIGRATE := url="$(DATABASE)" && DATABASE_URL="$$url" $(BIN)/migrate
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F '\t' '{printf "  %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/\1\t\2/' | awk -F '\t' '{printf "  %-20s %s\n", $$1, $$2}'
 
 # -- the whole thing -------------------------------------------------------
 
@@ -50,14 +50,17 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-faults test-postgres-matrix test-short test-trees test-alerts check format
+.PHONY: test test-faults e2e test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
-	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults $(TESTS)
+	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images $(TESTS)
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/pytest --numprocesses 4 --dist worksteal tests/faults $(TESTS)
+
+e2e: $(INSTALLED) go ## the images of the Dockerfile, run as they are at a user's; as root
+	@$(LOCAL) $(BIN)/pytest tests/images $(TESTS)
 
 # Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
 VERSIONS ?= 14 15 16 17 18
@@ -90,8 +93,8 @@ format: $(INSTALLED) ## put the code into its form
 
 # -- figures ---------------------------------------------------------------
 
-.PHONY: bench bench-migrator bench-operator soak
-bench: bench-migrator bench-operator ## everything that has a budget, beside what it is compared with
+.PHONY: bench bench-migrator bench-operator bench-images soak
+bench: bench-migrator bench-operator bench-images ## everything that has a budget, beside what it is compared with
 
 bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembic (OPTIONS="--check --revisions 1,100")
 	@url="$(DATABASE)" && DATABASE_URL="$$url" $(LOCAL) $(BIN)/python -m local_benchmark migrator $(OPTIONS)
@@ -99,12 +102,15 @@ bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembi
 bench-operator: $(INSTALLED) go ## the operator beside a textbook one, on a Kubernetes of its own (OPTIONS="--check --resources 1,100 --settled 0")
 	@$(LOCAL) $(BIN)/python -m local_benchmark operator $(OPTIONS)
 
+bench-images: $(INSTALLED) ## what each image adds to its base, with its budget (OPTIONS="--check")
+	@$(BIN)/python -m local_images sizes $(OPTIONS)
+
 soak: $(INSTALLED) go ## 50 000 events, and what they do to the operator's memory (about 5 minutes; OPTIONS="--events 200000")
 	@$(LOCAL) $(BIN)/python -m local_benchmark soak --check $(OPTIONS)
 
 # -- what is made from something else --------------------------------------
 
-.PHONY: generate requirements wheel sdist sbom audit
+.PHONY: generate requirements wheel sdist sbom audit images
 generate: $(INSTALLED) ## write the files that are made from the code
 	@$(BIN)/python -m schema_operator.crd > deploy/crd/schemamigrations.yaml
 	@$(BIN)/python deploy/generate.py
@@ -127,6 +133,9 @@ sbom: wheel ## write the images' lists of contents (CycloneDX) into dist/
 
 audit: $(INSTALLED) ## known vulnerabilities of what is pinned; fails, too, where no advisory source can be asked
 	@$(BIN)/python deploy/release/audit.py
+
+images: $(INSTALLED) ## build both images, on a machine without a registry too (as root), as archives
+	@$(BIN)/python -m local_images build $(OPTIONS)
 
 # -- the environment -------------------------------------------------------
 

@@ -14,9 +14,10 @@ pytest_plugins = [
     "tests.fix_migrator",
     "tests.operator.fix_operator",
     "tests.end_to_end.fix_registry",
+    "tests.images.fix_images",
 ]
 
-_SERVICES = {"postgres_servers", "cluster"}
+_SERVICES = {"postgres_servers", "cluster", "archives"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
