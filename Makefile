@@ -53,6 +53,7 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 .PHONY: test test-faults e2e test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
+	@$(LOCAL) $(BIN)/python -m local_programs helm kubeconform > /dev/null
 	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images $(TESTS)
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)

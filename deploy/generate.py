@@ -33,6 +33,8 @@ def generated() -> dict[Path, str]:
     """Return the text of each generated file."""
     return {
         DEPLOY / "argocd" / "argocd-cm.yaml": _argocd(),
+        DEPLOY / "helm" / "schema-operator" / "files" / "rules.yaml": _rules_of_chart(),
+        DEPLOY / "helm" / "schema-operator" / "templates" / "crd.yaml": _crd_of_chart(),
         DEPLOY / "prometheus" / "prometheusrule.yaml": _prometheus(),
     }
 
@@ -79,6 +81,34 @@ def _prometheus() -> str:
             },
             "spec": rules,
         },
+    )
+
+
+def _rules_of_chart() -> str:
+    """Return the alerts as a file that the chart can read: nothing in them is a template of Helm."""
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yaml").read_text())
+    return _dump("The alerts of deploy/prometheus/rules.yaml. Made by `make generate`.", rules)
+
+
+def _crd_of_chart() -> str:
+    """Return the CRD as a template: what lies in a chart's folder `crds` is never upgraded."""
+    text = (DEPLOY / "crd" / "schemamigrations.yaml").read_text().partition("\n")[2]
+    name = f"  name: {yaml.safe_load(text)['metadata']['name']}\n"
+    before, found, after = text.partition(name)
+    if not found or "{{" in text:
+        raise ValueError("the CRD can't be made a template: see what changed in it")
+    return (
+        "{{- /* Made from deploy/crd/schemamigrations.yaml by `make generate`. */ -}}\n"
+        "{{- if .Values.crds.install }}\n"
+        f"{before}{name}"
+        "  labels:\n"
+        '    {{- include "schema-operator.release" . | nindent 4 }}\n'
+        "  {{- if .Values.crds.keep }}\n"
+        "  annotations:\n"
+        "    helm.sh/resource-policy: keep\n"
+        "  {{- end }}\n"
+        f"{after}"
+        "{{- end }}\n"
     )
 
 

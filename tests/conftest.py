@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.fix_database",
     "tests.fix_migrator",
     "tests.operator.fix_operator",
+    "tests.deploy.fix_helm",
     "tests.end_to_end.fix_registry",
     "tests.images.fix_images",
 ]

@@ -16,6 +16,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 CLUSTER_WIDE = DEPLOY / "kustomize" / "base"
 NAMESPACED = DEPLOY / "kustomize" / "namespaced"
 POLICY_OF_OPERATOR = DEPLOY / "kustomize" / "components" / "network-policy" / "operator"
+STANDBYS = DEPLOY / "kustomize" / "components" / "standbys"
 POLICY_OF_MIGRATOR = DEPLOY / "kustomize" / "components" / "network-policy" / "migrator"
 
 Document = dict[str, Any]

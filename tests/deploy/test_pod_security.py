@@ -10,12 +10,14 @@ import pytest
 
 from local_kubernetes.errors import ClusterError
 from tests.deploy.manifests import CLUSTER_WIDE, DEPLOY, NAMESPACED, only, rendered
+from tests.deploy.test_helm import WHOLE
 from tests.operator.test_job import TEMPLATE, manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.deploy.fix_helm import Helm
     from tests.fix_cluster import Objects
 
 
@@ -86,6 +88,18 @@ def test_the_operators_pod_is_admitted(
 ) -> None:
     documents = rendered(restricted.cluster, tmp_path, installation)
     admit(restricted, only(documents, "Deployment")["spec"]["template"])
+
+
+def test_the_operators_pod_is_admitted_whatever_the_charts_values_are(
+    restricted: Objects, helm: Helm
+) -> None:
+    """So none of them loosens it: there is no value that the chart takes and this does not set."""
+    values = WHOLE | {
+        "priorityClassName": restricted.namespace,
+        "serviceAccount": {"name": "schema-operator"},
+    }
+    for documents in (helm.render(), helm.render(**values)):
+        admit(restricted, only(documents, "Deployment")["spec"]["template"])
 
 
 def test_a_migrators_pod_is_admitted(restricted: Objects) -> None:
