@@ -50,11 +50,11 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-faults e2e test-postgres-matrix test-short test-trees test-alerts check format
+.PHONY: test test-faults e2e e2e-flux test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/python -m local_programs helm kubeconform > /dev/null
-	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images $(TESTS)
+	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images --ignore tests/flux $(TESTS)
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
@@ -62,6 +62,11 @@ test-faults: $(INSTALLED) go ## the operator while the API server, the way to it
 
 e2e: $(INSTALLED) go ## the images of the Dockerfile, run as they are at a user's; as root
 	@$(LOCAL) $(BIN)/pytest tests/images $(TESTS)
+
+e2e-flux: $(INSTALLED) go ## an application behind its schema, under Flux's own controller (about 2 minutes, and 4 to compile it once)
+	@$(LOCAL) $(BIN)/python -m local_kubernetes build
+	@$(LOCAL) $(BIN)/python -m local_programs kustomize-controller > /dev/null
+	@$(LOCAL) $(BIN)/pytest --numprocesses 2 --dist worksteal tests/flux $(TESTS)
 
 # Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
 VERSIONS ?= 14 15 16 17 18

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fix_migrator",
     "tests.operator.fix_operator",
     "tests.deploy.fix_helm",
+    "tests.flux.fix_flux",
     "tests.end_to_end.fix_registry",
     "tests.images.fix_images",
 ]

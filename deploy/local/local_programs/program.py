@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -67,18 +68,18 @@ class Program:
                     self._build(folder / self.name)
         return folder / self.name
 
-    def source(self, path: str) -> Path:
-        """Return the folder of a Go module that it is made of, fetched now if need be.
+    def source(self, module: str) -> Path:
+        """Return the folder of a Go module, fetched now if need be.
 
         Args:
-            path: the module's, as ``github.com/fluxcd/source-controller/api``.
+            module: one that the program is made of, as ``github.com/fluxcd/source-controller/api``,
+                or any with its version, as ``github.com/fluxcd/source-controller@v1.9.0``.
 
         Raises:
             ToolMissingError: there is no Go.
             BuildError: it can't be had.
         """
-        self._go("mod", "download", path)
-        return Path(self._go("list", "-mod=readonly", "-m", "-f", "{{.Dir}}", path).strip())
+        return Path(json.loads(self._go("mod", "download", "-json", module))["Dir"])
 
     def _build(self, target: Path) -> None:
         part = target.with_name(f".{self.name}.{os.getpid()}")
