@@ -54,14 +54,15 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/python -m local_programs helm kubeconform > /dev/null
-	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images --ignore tests/flux $(TESTS)
+	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images --ignore tests/node --ignore tests/flux $(TESTS)
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/pytest --numprocesses 4 --dist worksteal tests/faults $(TESTS)
 
-e2e: $(INSTALLED) go ## the images of the Dockerfile, run as they are at a user's; as root
-	@$(LOCAL) $(BIN)/pytest tests/images $(TESTS)
+e2e: $(INSTALLED) go ## the images of the Dockerfile, and the operator from its image on real nodes (kubelet, containerd); as root
+	@$(LOCAL) $(BIN)/python -m local_node build
+	@$(LOCAL) $(BIN)/pytest tests/images tests/node $(TESTS)
 
 e2e-flux: $(INSTALLED) go ## an application behind its schema, under Flux's own controller (about 2 minutes, and 4 to compile it once)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build

@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.flux.fix_flux",
     "tests.end_to_end.fix_registry",
     "tests.images.fix_images",
+    "tests.node.fix_site",
 ]
 
 _SERVICES = {"postgres_servers", "cluster", "archives"}

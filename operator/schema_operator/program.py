@@ -85,6 +85,8 @@ async def run(options: Options) -> None:
                 registry=handlers.registry(intake, log_in),
                 settings=handlers.settings(),
                 standalone=True,
+                # What kopf would choose begins with the user's name, and a number has none.
+                identity=_name(),  # type: ignore[arg-type]  # kopf does not publish the type
                 clusterwide=not options.namespaces,
                 namespaces=options.namespaces,
             )
@@ -119,6 +121,11 @@ def _touched(
         reconciler.wake(database)
 
 
+def _name() -> str:
+    """Return a name that no other operator has, not even one that was on this host before."""
+    return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
 def _election(options: Options, api: Client) -> Election | None:
     if options.lease_namespace is None:
         return None
@@ -126,7 +133,7 @@ def _election(options: Options, api: Client) -> Election | None:
         api,
         namespace=options.lease_namespace,
         name=options.lease_name,
-        identity=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        identity=_name(),
         duration=options.lease_duration,
     )
 

@@ -85,7 +85,7 @@ def archives(
             with Engine.find_or_start(progress) as engine:
                 build(engine, progress, wanted, on=on)
                 for image, path in found.items():
-                    _save(engine, image.name, path)
+                    save(engine, image.name, path)
         os.utime(key)
         cache.keep_newest(folder, _KEPT)
     return found
@@ -182,7 +182,12 @@ def size(archive: Path) -> Size:
     return Size(first, sum(others))
 
 
-def _save(engine: Engine, name: str, path: Path) -> None:
+def save(engine: Engine, name: str, path: Path) -> None:
+    """Write an image of an engine into an archive, whole or not at all.
+
+    Raises:
+        EngineError: the engine refuses.
+    """
     part = path.with_suffix(".part")
     try:
         engine.docker("save", "--output", part, name)

@@ -1,6 +1,6 @@
-"""What an engine leaves in the kernel once it has been killed: control groups.
+"""What is left in the kernel of an engine, or of nodes, that was killed: control groups.
 
-Its processes and mounts are in namespaces of their own and go with the first
+Processes and mounts are in namespaces of their own and go with the first
 process. Run as a program: ``leftovers FOLDER NAME``.
 """
 
@@ -19,19 +19,19 @@ _POLL_SECONDS: Final = 0.05
 
 
 def mark(folder: Path) -> str:
-    """Return the argument by which the processes of an engine are known.
+    """Return the argument by which the first process of a folder is known.
 
     Args:
-        folder: the engine's.
+        folder: all that it writes is in it.
     """
     return f"--pidfile={folder}/pid"
 
 
 def remove(folder: Path, name: str) -> None:
-    """Wait until an engine's processes are gone, then remove its control groups.
+    """Wait until the processes are gone, then remove the control groups.
 
     Args:
-        folder: the engine's.
+        folder: the one that the first process is known by.
         name: of the control group that all of its containers are in.
     """
     deadline = time.monotonic() + _SECONDS

@@ -7,27 +7,19 @@ a new release of Kubernetes is a new folder and never a mixture.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
-import hashlib
 import os
-import platform
-import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from local_kubernetes.errors import BuildError, ToolMissingError
+from local_kubernetes import compiler
+from local_kubernetes.compiler import MODULES, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from local_kubernetes.progress import Progress
-
-MODULES: Final = Path(__file__).resolve().parents[1] / "build"
-"""Where the Go modules lie."""
 
 KUBERNETES_COMMANDS: Final = (
     "kube-apiserver",
@@ -35,6 +27,8 @@ KUBERNETES_COMMANDS: Final = (
     "kube-scheduler",
     "kubectl",
 )
+
+_MODULE_FILES: Final = ("go.mod", "go.sum")
 
 LINKER_FLAGS: Final = (
     "-s -w"
@@ -65,13 +59,6 @@ class Binaries:
     kubectl: Path
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Program:
-    name: str
-    module: Path
-    package: str
-
-
 def kubernetes_version() -> str:
     """The release of Kubernetes that is built here.
 
@@ -81,7 +68,7 @@ def kubernetes_version() -> str:
     Raises:
         BuildError: the module file does not name one.
     """
-    return _required_version("kubernetes", "k8s.io/kubernetes")
+    return compiler.required_version("kubernetes", "k8s.io/kubernetes")
 
 
 def locate(progress: Progress, environment: Mapping[str, str] | None = None) -> Binaries:
@@ -125,6 +112,25 @@ def locate_kubectl(progress: Progress, environment: Mapping[str, str] | None = N
     return _locate(kubectl, progress, environment)
 
 
+def locate_kubelet(progress: Progress, environment: Mapping[str, str] | None = None) -> Path:
+    """Finds or builds the kubelet, which only a real node needs.
+
+    Args:
+        progress: told when it must be built.
+        environment: in place of the process's own.
+
+    Raises:
+        ToolMissingError: it must be built and there is no Go.
+        BuildError: the compiler refused.
+    """
+    environment = os.environ if environment is None else environment
+    flags = ("-ldflags", _linker_flags())
+    package = "k8s.io/kubernetes/cmd/kubelet"
+    return _locate(
+        Program("kubelet", MODULES / "kubernetes", package, flags), progress, environment
+    )
+
+
 def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where the built programs are kept.
 
@@ -132,93 +138,32 @@ def cache_folder(environment: Mapping[str, str] | None = None) -> Path:
         environment: in place of the process's own.
     """
     environment = os.environ if environment is None else environment
-    base = environment.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
-    digest = hashlib.sha256()
-    for module in ("kubernetes", "etcd"):
-        for name in ("go.mod", "go.sum"):
-            digest.update((MODULES / module / name).read_bytes())
-    digest.update(_linker_flags().encode())
-    digest.update(f"{platform.system()} {platform.machine()}".encode())
-    return Path(base) / "schema-operator" / "kubernetes" / digest.hexdigest()[:16]
+    files = [MODULES / name / file for name in ("kubernetes", "etcd") for file in _MODULE_FILES]
+    return compiler.cache_folder("kubernetes", files, [_linker_flags()], environment)
 
 
-def _programs() -> tuple[_Program, ...]:
+def _programs() -> tuple[Program, ...]:
     kubernetes = MODULES / "kubernetes"
+    flags = ("-ldflags", _linker_flags())
     return (
-        _Program("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3"),
+        Program("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3", flags),
         *(
-            _Program(name, kubernetes, f"k8s.io/kubernetes/cmd/{name}")
+            Program(name, kubernetes, f"k8s.io/kubernetes/cmd/{name}", flags)
             for name in KUBERNETES_COMMANDS
         ),
     )
 
 
-def _locate(program: _Program, progress: Progress, environment: Mapping[str, str]) -> Path:
+def _locate(program: Program, progress: Progress, environment: Mapping[str, str]) -> Path:
     assets = environment.get("KUBEBUILDER_ASSETS")
     if assets:
         given = Path(assets) / program.name
         if os.access(given, os.X_OK):
             return given
-    folder = cache_folder(environment)
-    cached = folder / program.name
-    if os.access(cached, os.X_OK):
-        progress.note(f"{program.name}: cached")
-        return cached
-    folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
-        # Who waited for the lock finds what the other one built.
-        if not os.access(cached, os.X_OK):
-            with progress.step(f"building {program.name} (once; cached afterwards)"):
-                _build(program, cached, environment)
-    return cached
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _build(program: _Program, target: Path, environment: Mapping[str, str]) -> None:
-    go = shutil.which("go", path=environment.get("PATH"))
-    if go is None:
-        raise ToolMissingError(
-            f"{program.name} must be compiled and there is no 'go' on PATH: install Go 1.26 or "
-            "newer (https://go.dev/dl), or name a folder with the programs in KUBEBUILDER_ASSETS"
-        )
-    part = target.with_name(f".{program.name}.{os.getpid()}")
-    command = [go, "build", "-mod=readonly", "-trimpath", "-ldflags", _linker_flags()]
-    try:
-        ended = subprocess.run(
-            [*command, "-o", str(part), program.package],
-            cwd=program.module,
-            env={**environment, "CGO_ENABLED": "0"},
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-        if ended.returncode != 0:
-            lines = [line for line in ended.stderr.splitlines() if line.strip()]
-            raise BuildError(
-                f"go could not build {program.name}: {lines[-1] if lines else 'it said nothing'}"
-            )
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    return compiler.locate(program, cache_folder(environment), progress, environment)
 
 
 def _linker_flags() -> str:
     version = kubernetes_version()
     major, minor, *_ = version.split(".")
     return LINKER_FLAGS.format(version=version, major=major, minor=minor)
-
-
-def _required_version(module: str, requirement: str) -> str:
-    text = (MODULES / module / "go.mod").read_text(encoding="utf-8")
-    match = re.search(rf"^(?:require )?\s*{re.escape(requirement)} v(\S+)", text, re.MULTILINE)
-    if match is None:
-        raise BuildError(f"{MODULES / module / 'go.mod'} does not require {requirement}")
-    return match[1]

@@ -107,6 +107,9 @@ def certify(folder: Folder, address: Address) -> certificates.Authority:
     (folder.certificates / "service-accounts.key").touch(mode=0o600)
     (folder.certificates / "service-accounts.key").write_bytes(certificates.signing_key())
     authority.client("admin", ["system:masters"]).write(folder.certificates, "admin")
+    authority.client("kube-apiserver", ["system:masters"]).write(
+        folder.certificates, "kubelet-client"
+    )
     for user, groups, name in (
         ("admin", ["system:masters"], "admin"),
         ("system:kube-controller-manager", [], "controller-manager"),
@@ -168,6 +171,8 @@ def components(folder: Folder, address: Address, binaries: Binaries) -> list[Com
                 f"--tls-cert-file={keys / 'server.crt'}",
                 f"--tls-private-key-file={keys / 'server.key'}",
                 f"--client-ca-file={keys / 'ca.crt'}",
+                f"--kubelet-client-certificate={keys / 'kubelet-client.crt'}",
+                f"--kubelet-client-key={keys / 'kubelet-client.key'}",
                 f"--service-account-key-file={keys / 'service-accounts.key'}",
                 f"--service-account-signing-key-file={keys / 'service-accounts.key'}",
                 "--service-account-issuer=https://kubernetes.default.svc",

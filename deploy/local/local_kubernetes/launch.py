@@ -42,6 +42,8 @@ class Options:
         nodes: the names of the process nodes to run with it.
         node_arguments: further arguments for each node program.
         host: the address that the API server listens on.
+        server_arguments: further arguments for the API server.
+        controller_arguments: further arguments for the controller manager.
         owner: it is taken down when this process ends; None: it stays.
     """
 
@@ -49,6 +51,8 @@ class Options:
     nodes: Sequence[str] = (NODE,)
     node_arguments: Sequence[str] = ()
     host: str = "127.0.0.1"
+    server_arguments: Sequence[str] = ()
+    controller_arguments: Sequence[str] = ()
     owner: Identity | None = None
 
 
@@ -136,7 +140,14 @@ def _start(place: Folder, programs: binaries.Binaries, options: Options) -> None
 
     address = control_plane.Address.free(options.host)
     control_plane.certify(place, address)
-    parts = control_plane.components(place, address, programs)
+    further = {
+        "kube-apiserver": options.server_arguments,
+        "kube-controller-manager": options.controller_arguments,
+    }
+    parts = [
+        dataclasses.replace(part, command=(*part.command, *further.get(part.name, ())))
+        for part in control_plane.components(place, address, programs)
+    ]
     for name in options.nodes:
         certify_node(place, name, address.url)
         command = (*node_command(place, name), *options.node_arguments)
