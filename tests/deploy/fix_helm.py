@@ -52,6 +52,7 @@ class Helm:
             HelmError: it refused.
         """
         environment = {f"HELM_{part}_HOME": str(self.home) for part in ("CACHE", "CONFIG", "DATA")}
+        environment |= {"HOME": str(self.home)}  # what it has from kubectl keeps a cache there
         if self.kubeconfig is not None:
             environment |= {"KUBECONFIG": str(self.kubeconfig)}
         ended = subprocess.run(
