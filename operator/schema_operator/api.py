@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from schema_operator.names import Key
     from schema_operator.transport import Transport
 
-PAGE: Final = 500
+PAGE: Final = 200
 """How many objects one page of a list holds."""
 
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"

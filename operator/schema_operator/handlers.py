@@ -80,7 +80,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.scanning.disabled = True
     # Every object keeps a task and its body for this long; the default is five seconds.
     chosen.queueing.idle_timeout = 0.05
-    chosen.watching.chunk_size = 500
+    chosen.watching.chunk_size = 200
     chosen.watching.connect_timeout = 5
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 5

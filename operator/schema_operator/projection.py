@@ -346,7 +346,8 @@ def _words(part: Body) -> str:
 
 def compact(part: Any) -> bytes:
     """Return a part of an object as compact JSON."""
-    return orjson.dumps(part or {}, default=dict, option=orjson.OPT_SORT_KEYS)
+    # What orjson returns keeps the room that it was written in, 8 KiB for 200 bytes: a copy does not.
+    return bytes(memoryview(orjson.dumps(part or {}, default=dict, option=orjson.OPT_SORT_KEYS)))
 
 
 def pack(part: Any) -> bytes:
