@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         help="resources that are done at the restart; 0: no restart (default: 10000)",
     )
     operator.add_argument("--alone", action="store_true", help="without the textbook operator")
+    operator.add_argument(
+        "--no-takeover", action="store_true", help="without ending operators that lead"
+    )
     soak = subjects.add_parser("soak", help="the operator's memory under many events")
     soak.set_defaults(run=_soak)
     soak.add_argument("--events", type=int, default=50_000, metavar="N", help="default: 50000")
@@ -139,10 +142,16 @@ def _operator(parsed: argparse.Namespace) -> bool:
     from local_benchmark import comparison, operator_table  # noqa: PLC0415
 
     before = conditions()
-    plan = comparison.Plan(parsed.resources, parsed.samples, parsed.settled, alone=parsed.alone)
-    version, rows = asyncio.run(comparison.measure(plan, _say))
+    plan = comparison.Plan(
+        parsed.resources,
+        parsed.samples,
+        parsed.settled,
+        alone=parsed.alone,
+        takeover=not parsed.no_takeover,
+    )
+    version, rows, takeovers = asyncio.run(comparison.measure(plan, _say))
     print(operator_table.render(rows))
-    budgets = operator_table.budgets(row for row in rows if row.name == rows[0].name)
+    budgets = operator_table.budgets(row for row in rows if row.name == rows[0].name) + takeovers
     print("\n" + "\n".join(str(budget) for budget in budgets))
     print(
         f"\nKubernetes {version}; {dt.datetime.now(tz=dt.UTC):%Y-%m-%d};"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from local_benchmark import contender, load
 from local_benchmark.operator import OperatorBenchmark
 from local_benchmark.soak import soak
+from local_benchmark.takeover import LEASE_SECONDS, takeovers
 from local_demo.operator import ACCOUNT, NAMESPACE, install
 from local_kubernetes.cluster import Cluster
 from local_kubernetes.launch import Options
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from local_benchmark.operator import Figures
+    from local_benchmark.operator_table import Budget
     from local_benchmark.soak import Soaked
 
 
@@ -34,16 +36,20 @@ class Plan:
         samples: how many one after another.
         settled: how many are done at the restart; 0: no restart.
         alone: whether the textbook operator is left out.
+        takeover: whether leaders are ended, and how soon the next leads is measured.
     """
 
     resources: Sequence[int]
     samples: int
     settled: int
     alone: bool
+    takeover: bool
 
 
-async def measure(plan: Plan, say: Callable[[str], None]) -> tuple[str, list[Figures]]:
-    """Return Kubernetes' version, and the figures: of each work ours first.
+async def measure(
+    plan: Plan, say: Callable[[str], None]
+) -> tuple[str, list[Figures], list[Budget]]:
+    """Return Kubernetes' version, the figures, of each work ours first, and of takeovers.
 
     Raises:
         BenchmarkError: an operator failed, or took too long.
@@ -51,7 +57,12 @@ async def measure(plan: Plan, say: Callable[[str], None]) -> tuple[str, list[Fig
     """
     async with _prepared() as (cluster, client, place):
         benchmark = OperatorBenchmark(cluster, client, place, say)
-        return cluster.version, await _rows(benchmark, plan)
+        rows = await _rows(benchmark, plan)
+        if not plan.takeover:
+            return cluster.version, rows, []
+        lease = (f"--lease-namespace={NAMESPACE}", f"--lease-duration={LEASE_SECONDS}s")
+        candidate = _ours(cluster, *lease)
+        return cluster.version, rows, await takeovers(candidate, place, say)
 
 
 async def endure(events: int, say: Callable[[str], None]) -> Soaked:
@@ -104,9 +115,14 @@ async def _rows(benchmark: OperatorBenchmark, plan: Plan) -> list[Figures]:
     return rows
 
 
-def _contenders(cluster: Cluster, *, alone: bool) -> list[contender.Contender]:
+def _ours(cluster: Cluster, *arguments: str) -> contender.Contender:
     account = cluster.kubeconfig_for_service_account(NAMESPACE, ACCOUNT, 12 * 3600)
-    found = [contender.ours(f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}", account)]
+    user = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+    return contender.ours(user, account, *arguments)
+
+
+def _contenders(cluster: Cluster, *, alone: bool) -> list[contender.Contender]:
+    found = [_ours(cluster)]
     if not alone:
         user = "textbook-operator"
         certificate = cluster.kubeconfig_for(user, ["system:masters"])

@@ -82,8 +82,8 @@ class Contender:
                 process.wait()
 
 
-def ours(user: str, kubeconfig: Path) -> Contender:
-    """Return this project's operator."""
+def ours(user: str, kubeconfig: Path, *arguments: str) -> Contender:
+    """Return this project's operator, started with these arguments besides."""
     program = str(Path(sys.executable).with_name("schema-operator"))
     return Contender(
         "schema-operator",
@@ -92,7 +92,7 @@ def ours(user: str, kubeconfig: Path) -> Contender:
         lambda namespace, port: (
             *(program, "run", f"--kubeconfig={kubeconfig}", f"--namespace={namespace}"),
             # The other one knows no bound.
-            *("--maximum-runs=10000", f"--health-listen=127.0.0.1:{port}"),
+            *("--maximum-runs=10000", f"--health-listen=127.0.0.1:{port}", *arguments),
         ),
         "/readyz",
     )

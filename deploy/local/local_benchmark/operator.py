@@ -202,7 +202,7 @@ def _reports_an_end(request: Request) -> bool:
 async def started(contender: Contender, namespace: str, log: Path) -> AsyncIterator[Process]:
     """Run an operator while the block runs; it has come to rest."""
     loop = asyncio.get_running_loop()
-    running = contender.running(namespace, _free_port(), log)
+    running = contender.running(namespace, free_port(), log)
     process = await loop.run_in_executor(None, running.__enter__)
     try:
         await quiet(process)
@@ -224,7 +224,8 @@ def _slug(contender: Contender) -> str:
     return contender.name.replace(" ", "-")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -59,7 +59,7 @@ async def soak(
     events: int,
     say: Callable[[str], None],
 ) -> Soaked:
-    """Send events and look at the memory; a fifth more goes before the first look."""
+    """Send events and look at the memory; half as many more go before the first look."""
     load = Load(client, "soak")
     await load.prepare(1)
     await load.settled(_OBJECTS + 1)
@@ -69,7 +69,7 @@ async def soak(
         await client.request("POST", jobs, _job(name))
     paths = [f"{load.path}/{name}" for name in names] + [f"{jobs}/{name}" for name in names]
     async with started(contender, load.namespace, folder / "soak.log") as process:
-        await _send(client, paths, events // 5)
+        await _send(client, paths, events // 2)
         await quiet(process)
         samples = [(0, process.memory())]
         for number in range(1, _SAMPLES + 1):
