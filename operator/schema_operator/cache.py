@@ -96,6 +96,7 @@ class Cache:
         self._pods_on: dict[str, set[Name]] = {}
         self._working: set[Name] = set()
         self._dependents: dict[Key, set[Name]] = {}
+        self._heard: dict[str | None, datetime] = {}
 
     @property
     def working(self) -> int:
@@ -174,6 +175,19 @@ class Cache:
         return _all(self.jobs, self._jobs_on.get(database, ()))
 
     # Pods
+
+    def hear_of_pods(self, namespace: str | None, now: datetime) -> None:
+        """Note that the watch of the pods tells: up to now nothing is missing.
+
+        Args:
+            namespace: the watch's; None: it is of all.
+            now: the present moment.
+        """
+        self._heard[namespace] = now
+
+    def pods_heard(self, namespace: str) -> datetime | None:
+        """Return when the watch of a namespace's pods has last told anything."""
+        return self._heard.get(namespace) or self._heard.get(None)
 
     def put_pod(self, pod: projection.PodView, now: datetime) -> bool:
         """Take over a pod and return whether it is news."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from schema_operator import projection, run
+from schema_operator.api import PODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +49,11 @@ class Intake:
         self._queue.add(view.key)
         for dependent in self._cache.dependents_of(view.key):
             self._queue.add(dependent)
+
+    def heard(self, kind: str, namespace: str | None) -> None:
+        """Note that the watch of a kind tells, whatever it told."""
+        if kind == PODS:
+            self._cache.hear_of_pods(namespace, self._clock())
 
     def job(self, kind: str | None, body: projection.Body) -> None:
         """Take over an event of a Job."""

@@ -70,8 +70,9 @@ def world(  # noqa: PLR0913 - what a world consists of
 ) -> World:
     """Return everything that a decision about a resource may depend on."""
     wish = wanted(view)
+    heard = cache.pods_heard(view.key.namespace)
     runs = [
-        _settled(run.observe(job, cache.pods_of(job), now), wish.status)
+        _settled(run.observe(job, cache.pods_of(job), now, heard), wish.status)
         for job in cache.jobs_of(view.key)
         if job.owner_uid == view.uid
     ]

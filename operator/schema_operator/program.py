@@ -167,7 +167,7 @@ def _reflectors(
 ) -> tuple[Reflector, ...]:
     """Return what tells of Jobs and pods, which come too often for kopf."""
     return tuple(
-        Reflector(api, kind, namespace, take, resync.compare)
+        Reflector(api, kind, namespace, take=take, compare=resync.compare, heard=intake.heard)
         for kind, take in ((JOBS, intake.job), (PODS, intake.pod))
         for namespace in options.namespaces or (None,)
     )

@@ -58,7 +58,7 @@ def follow(world: World, run: Run, digest: str) -> Step:
     if not run.pod:
         again = max(job.created + POD_EXPECTED_WITHIN, world.now + _SOON)
         if job.finished is not None:
-            again = job.finished + NEWS_WITHIN
+            again = max(job.finished + NEWS_WITHIN, world.now + _SOON)
     if job.generation != wanted.generation and state.hold is not Hold.STARTING:
         # It has not begun and can't, as things stand; what was changed may be the remedy.
         words = "had not begun and is replaced, since the spec has changed"

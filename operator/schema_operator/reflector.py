@@ -69,13 +69,15 @@ class Reflector:
         listed: set once all that existed at the start has been told of.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is followed, and who is told
         self,
         api: WatchApi,
         kind: str,
         namespace: str | None,
+        *,
         take: Callable[[str, dict[str, Any]], None],
         compare: Callable[[str, str | None, Container[str], int], int],
+        heard: Callable[[str, str | None], None],
     ) -> None:
         """Make one.
 
@@ -86,6 +88,8 @@ class Reflector:
             take: is told of each event: ADDED, MODIFIED or DELETED, and the object.
             compare: is given the uids of all that exist, as of a version, after each list: of
                 what went unseen no event tells.
+            heard: is told of the kind and the namespace whenever the server has told anything, be it
+                that nothing has happened.
         """
         self.listed = asyncio.Event()
         self._api = api
@@ -93,6 +97,7 @@ class Reflector:
         self._namespace = namespace
         self._take = take
         self._compare = compare
+        self._heard = heard
         self._version: str | None = None
         self._newest = 0
         self._broke_off = False
@@ -151,6 +156,7 @@ class Reflector:
         self._compare_versions(int(version))
         self._compare(self._kind, self._namespace, uids, int(version))
         self._remember(version)
+        self._heard(self._kind, self._namespace)
         self.listed.set()
 
     async def _watch(self) -> None:
@@ -172,6 +178,7 @@ class Reflector:
         if kind != "BOOKMARK":
             self._tell(kind, body)
         self._remember(body["metadata"]["resourceVersion"])
+        self._heard(self._kind, self._namespace)
 
     def _compare_versions(self, version: int) -> None:
         """Find out whether the server has gone back in time: a watch from its future hears nothing.

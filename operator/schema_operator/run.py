@@ -30,7 +30,7 @@ POD_EXPECTED_WITHIN: Final = timedelta(seconds=30)
 
 NEWS_WITHIN: Final = timedelta(seconds=10)
 """Two watches tell of a Job's end and of its pod's, and the one may be later than the other. A pod
-that was not heard of by then is gone."""
+that was not heard of by then, when others were, is gone."""
 
 NOTABLE_AFTER: Final = timedelta(seconds=2)
 """What keeps a pod from starting is often gone a moment later: the node has not heard of the
@@ -188,17 +188,30 @@ def recorded(run: resource.Run) -> State | None:
     )
 
 
-def observe(job: projection.JobView, pods: Sequence[projection.PodView], now: datetime) -> Run:
-    """Return what a Job and its pods say of a run."""
+def observe(
+    job: projection.JobView,
+    pods: Sequence[projection.PodView],
+    now: datetime,
+    heard: datetime | None = None,
+) -> Run:
+    """Return what a Job and its pods say of a run.
+
+    Args:
+        job: the Job.
+        pods: all of its pods that are known.
+        now: the present moment.
+        heard: when pods were last heard of, its own or others; None: not yet.
+    """
     if not pods:
-        return Run(job=job, state=_without_pod(job, now))
+        return Run(job=job, state=_without_pod(job, now, heard))
     pod = max(pods, key=lambda one: (one.created, one.name))
     return Run(job=job, state=_with_pod(job, pod, now), pod=pod.name, node=pod.node)
 
 
-def _without_pod(job: projection.JobView, now: datetime) -> State:
+def _without_pod(job: projection.JobView, now: datetime, heard: datetime | None) -> State:
     if job.finished is not None:
-        if now - job.finished < NEWS_WITHIN:
+        if heard is None or heard - job.finished < NEWS_WITHIN:
+            # The watch of the pods may be dead: silence proves nothing.
             return Waiting(hold=Hold.STARTING)
         return Lost(
             at=job.finished, why=_sentence("its pod is gone, and its report with it", job.words)

@@ -138,6 +138,19 @@ def test_a_watch_that_misbehaves(scene: Scene, resource: str, fault: Fault) -> N
     scene.converged("shop", 90)
 
 
+SILENCE = 100.0
+"""Seconds after which a watch that told nothing has been given up: ours after 90, kopf's after 70."""
+
+
+@pytest.mark.parametrize("resource", ["schemamigrations", "jobs", "pods"])
+def test_a_watch_that_goes_silent(scene: Scene, resource: str) -> None:
+    rule = scene.breaker.break_(of("WATCH", resource), Fault.SILENT)
+    scene.breaker.drop()
+    eventually(lambda: rule.hits, 60)
+    scene.apply("shop")
+    scene.converged("shop", SILENCE + 30)
+
+
 def test_the_server_is_away_while_a_run_ends_and_another_resource_is_deleted(scene: Scene) -> None:
     scene.apply("gone", ["applied"])
     scene.converged("gone")

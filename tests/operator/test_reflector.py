@@ -82,16 +82,26 @@ class Followed:
     server: Server
     told: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     compared: list[tuple[set[str], int]] = dataclasses.field(default_factory=list)
+    heard: int = 0
 
     def __post_init__(self) -> None:
         self.reflector = reflector.Reflector(
-            self.server, api.JOBS, "shops", self.take, self.compare
+            self.server,
+            api.JOBS,
+            "shops",
+            take=self.take,
+            compare=self.compare,
+            heard=self.hear,
         )
 
     def take(self, kind: str, body: dict[str, Any]) -> None:
         if body["metadata"]["name"] == "poison":
             raise KeyError("spec")
         self.told.append((kind, body["metadata"]["name"]))
+
+    def hear(self, kind: str, namespace: str | None) -> None:
+        assert (kind, namespace) == (api.JOBS, "shops")
+        self.heard += 1
 
     def compare(self, _: str, __: str | None, uids: Container[str], version: int) -> int:
         assert isinstance(uids, set)
@@ -143,6 +153,7 @@ def test_a_watch_that_ends_goes_on_where_it_was() -> None:
     )
     followed = follow(server, lambda one: len(one.told) == 2)
     assert server.asked == ["list", "watch 10", "watch 11", "watch 40"]
+    assert followed.heard == 4  # the list, and that nothing had happened, too
     assert followed.told == [("ADDED", "a"), ("ADDED", "b")]
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -177,17 +177,22 @@ def test_a_pod_that_was_deleted(view: projection.PodView, kind: type) -> None:
     assert not gone.may_run
 
 
+LATER = NOW + run.NEWS_WITHIN
+
+
 @pytest.mark.parametrize(
-    ("changes", "kind"),
+    ("changes", "heard", "kind"),
     [
-        row("it was just created", {"created": NOW}, Waiting),
-        row("its end was heard of and its pod's not yet", {"finished": NOW}, Waiting),
-        row("it finished a while ago", {"finished": NOW - run.NEWS_WITHIN}, Lost),
-        row("it was deleted", {"gone": True}, Lost),
+        row("it was just created", {"created": NOW}, LATER, Waiting),
+        row("its end was heard of and its pod's not yet", {"finished": NOW}, NOW, Waiting),
+        row("other pods were heard of a while after its end", {"finished": NOW}, LATER, Lost),
+        row("no pod was heard of for long", {"finished": NOW - timedelta(hours=1)}, NOW - timedelta(hours=1), Waiting),
+        row("no pod was ever heard of", {"finished": NOW - timedelta(hours=1)}, None, Waiting),
+        row("it was deleted", {"gone": True}, LATER, Lost),
     ],
-)
-def test_a_job_without_a_pod(changes: dict[str, Any], kind: type) -> None:
-    assert isinstance(run.observe(job(**changes), [], NOW).state, kind)
+)  # fmt: skip
+def test_a_job_without_a_pod(changes: dict[str, Any], heard: datetime | None, kind: type) -> None:
+    assert isinstance(run.observe(job(**changes), [], LATER, heard).state, kind)
 
 
 def test_a_job_without_a_pod_for_long_says_where_to_look() -> None:
