@@ -50,11 +50,11 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-faults e2e e2e-flux test-postgres-matrix test-short test-trees test-alerts check format
+.PHONY: test test-faults e2e e2e-flux e2e-orca orca test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/python -m local_programs helm kubeconform > /dev/null
-	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images --ignore tests/node --ignore tests/flux $(TESTS)
+	@$(LOCAL) $(BIN)/pytest --numprocesses 3 --dist worksteal --ignore tests/faults --ignore tests/images --ignore tests/node --ignore tests/flux --ignore tests/orca $(TESTS)
 
 test-faults: $(INSTALLED) go ## the operator while the API server, the way to it and what is behind it are broken (about 6 minutes)
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
@@ -68,6 +68,14 @@ e2e-flux: $(INSTALLED) go ## an application behind its schema, under Flux's own 
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/python -m local_programs kustomize-controller > /dev/null
 	@$(LOCAL) $(BIN)/pytest --numprocesses 2 --dist worksteal tests/flux $(TESTS)
+
+e2e-orca: $(INSTALLED) ## deploy/orca on the real Orca, in a network of its own (12 minutes); as root, after `make orca`
+	@$(BIN)/python -m local_orca path > /dev/null
+	@$(BIN)/python -m local_images build > /dev/null
+	@$(LOCAL) unshare --net sh -c 'ip link set lo up && exec $(BIN)/pytest tests/orca $(TESTS)'
+
+orca: $(INSTALLED) ## build Orca by Cargo, once (12 to 25 minutes)
+	@$(BIN)/python -m local_orca build
 
 # Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
 VERSIONS ?= 14 15 16 17 18
