@@ -146,6 +146,9 @@ sdist: $(INSTALLED) ## build the source distribution into dist/
 sbom: wheel ## write the images' lists of contents (CycloneDX) into dist/
 	@$(BIN)/python deploy/release/sbom.py --directory dist --wheel dist/schema_operator-$$($(BIN)/python -m hatchling version)-py3-none-any.whl
 
+chart: $(INSTALLED) go ## package the Helm chart into dist/
+	@"$$($(LOCAL) $(BIN)/python -m local_programs helm)" package deploy/helm/schema-operator --destination dist
+
 audit: $(INSTALLED) ## known vulnerabilities of what is pinned; fails, too, where no advisory source can be asked
 	@$(BIN)/python deploy/release/audit.py
 

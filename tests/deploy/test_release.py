@@ -58,6 +58,7 @@ def test_a_job_may_do_only_what_it_says(jobs: dict[str, Any]) -> None:
         "test": [],
         "build": ["attestations", "id-token"],
         "images": ["attestations", "id-token", "packages"],
+        "chart": ["id-token", "packages"],
         "pypi": ["id-token"],
         "publish": ["contents"],
     }
@@ -73,12 +74,13 @@ def test_nothing_is_published_that_was_not_tested(jobs: dict[str, Any]) -> None:
 
 
 def test_it_names_no_registry_of_its_own(jobs: dict[str, Any]) -> None:
-    (login,) = (
-        step
-        for step in jobs["images"]["steps"]
+    logins = [
+        step["with"]["registry"]
+        for job in jobs.values()
+        for step in job["steps"]
         if step.get("uses", "").startswith("docker/login-action")
-    )
-    assert login["with"]["registry"] == "${{ vars.REGISTRY }}"
+    ]
+    assert logins == ["${{ vars.REGISTRY }}"] * 2
     assert not re.search(r"\b[a-z0-9-]+\.(io|com|org|dev)\b", WORKFLOW.read_text())
 
 
@@ -86,8 +88,12 @@ def test_what_it_calls_is_there(jobs: dict[str, Any]) -> None:
     commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
     makefile = (ROOT / "Makefile").read_text()
     targets = " ".join(re.findall(r"\bmake ([a-z -]+)$", commands, re.MULTILINE)).split()
-    assert {"wheel", "sdist", "sbom", "audit"} <= set(targets)
+    assert {"wheel", "sdist", "sbom", "chart", "audit"} <= set(targets)
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
     dockerfile = (ROOT / "Dockerfile").read_text()
+    (build,) = (step for step in jobs["images"]["steps"] if step.get("id") == "build")
+    arguments = set(re.findall(r"\b([A-Z]+)=", build["with"]["build-args"]))
+    assert arguments == {"VERSION", "REVISION", "SOURCE", "BASE"}
+    assert all(f"\nARG {name}" in dockerfile for name in arguments)
     for each in jobs["images"]["strategy"]["matrix"]["include"]:
         assert f" AS {each['target']}\n" in dockerfile
