@@ -20,14 +20,14 @@ pytest_plugins = [
     "tests.node.fix_site",
 ]
 
-_SERVICES = {"postgres_servers", "cluster", "archives"}
+_SERVICES = {"postgres_servers", "cluster", "own_cluster", "flux_cluster", "helm", "kubeconform"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--no-services",
         action="store_true",
-        help="run only the tests that need neither PostgreSQL nor Kubernetes",
+        help="run only the tests that need no PostgreSQL, no Kubernetes and no program of others",
     )
 
 

@@ -182,7 +182,7 @@ def test_every_alert_is_documented_and_no_other() -> None:
 
 
 def test_every_alert_is_tried_in_the_rules_own_test() -> None:
-    """Which `make test-alerts` runs where there is a promtool."""
+    """Which `make test-alerts` runs."""
     tried = {
         test["alertname"]
         for group in TESTS

@@ -14,8 +14,17 @@ from kubernetes import client, config
 from local_kubernetes.errors import ClusterError
 from local_kubernetes.progress import Progress
 from local_programs.program import HELM
-from tests.deploy.fix_helm import CHART, RELEASE, Helm, HelmError
-from tests.deploy.manifests import DEPLOY, only
+from tests.deploy.fix_helm import CHART, OF_A_NAMESPACE, RELEASE, Helm, HelmError, define
+from tests.deploy.manifests import (
+    CLUSTER_WIDE,
+    DEPLOY,
+    POLICY_OF_OPERATOR,
+    STANDBYS,
+    Document,
+    apply,
+    only,
+    rendered,
+)
 from tests.fix_cluster import Objects
 from tests.operator.fix_operator import CRD, PRETENDER, Migrations, Operator, migration
 
@@ -28,7 +37,11 @@ if TYPE_CHECKING:
 NAMESPACE = "schema-operator"
 DEFINITION = "schemamigrations.migrations.tenant-registry.dev"
 SELECTOR = f"app.kubernetes.io/instance={RELEASE}"
-KINDS = "serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,deployment,pdb"
+KINDS = (
+    "serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,deployment,service,"
+    "networkpolicy,poddisruptionbudget,podmonitor,servicemonitor,prometheusrule,"
+    "customresourcedefinition"
+)
 
 NEW_FIELD = "tree"
 """What the previous release is made to lack."""
@@ -36,7 +49,8 @@ NEW_FIELD = "tree"
 
 @pytest.fixture
 def objects(own_cluster: Cluster) -> Iterator[Objects]:
-    """A namespace of applications there."""
+    """A namespace of applications there, and the Prometheus operator's definitions."""
+    define(own_cluster, "prometheus")
     own_cluster.kubectl("create", "namespace", "shops")
     own_cluster.kubectl(
         *("wait", "--for=create", "serviceaccount/default", "-n", "shops", "--timeout=20s")
@@ -113,9 +127,8 @@ def knows(objects: Objects, field: str) -> bool:
 
 def left(cluster: Cluster, selector: str = SELECTOR) -> set[str]:
     """The names of what is there by a label, of all kinds that an installation has."""
-    kinds = f"{KINDS},customresourcedefinition"
     listed = cluster.kubectl(
-        "get", kinds, "--all-namespaces", f"--selector={selector}", "--output=name"
+        "get", KINDS, "--all-namespaces", f"--selector={selector}", "--output=name"
     )
     return set(listed.split())
 
@@ -129,12 +142,13 @@ def settle(objects: Objects) -> str:
     return uid
 
 
-def works(objects: Objects, arguments: list[str], log: Path) -> None:
-    """Let the operator do its work with the account and the flags of the installation."""
-    cluster = objects.cluster
-    flags = [each for each in arguments[1:] if "--health-listen" not in each]
-    environment = {"SCHEMA_OPERATOR_LEASE_NAMESPACE": NAMESPACE}
-    running = Operator(cluster, tuple(flags), log, environment=environment)
+def works(objects: Objects, deployment: Document, log: Path) -> None:
+    """Let the operator do its work as the installation starts it, with its account."""
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    flags = [each for each in container["args"][1:] if "--health-listen" not in each]
+    place = deployment["metadata"]["namespace"]
+    environment = {each["name"]: place for each in container["env"]}
+    running = Operator(objects.cluster, tuple(flags), log, place, environment=environment)
     try:
         running.start()
         migrations = Migrations(objects)
@@ -159,9 +173,14 @@ def test_by_helm(helm: Helm, before: Path, objects: Objects, tmp_path: Path) -> 
     assert image(cluster).endswith(":0.1.0")
     assert knows(objects, NEW_FIELD), "the CRD was upgraded, too"
     assert f"poddisruptionbudget.policy/{RELEASE}" in left(cluster)
-    deployment = only(helm.render(), "Deployment")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    works(objects, container["args"], tmp_path / "operator.log")
+    for monitor in ("podMonitor", "serviceMonitor"):
+        created = ("networkPolicy", "prometheusRule", monitor)
+        options = [f"--set={name}.create=true" for name in created]
+        helm("upgrade", RELEASE, str(CHART), *place, "--set=replicas=2", *options)
+        assert f"{monitor.lower()}.monitoring.coreos.com/{RELEASE}" in left(cluster)
+    assert f"networkpolicy.networking.k8s.io/{RELEASE}" in left(cluster)
+    assert f"prometheusrule.monitoring.coreos.com/{RELEASE}" in left(cluster)
+    works(objects, only(helm.render(), "Deployment"), tmp_path / "operator.log")
     assert Migrations(objects).status("shop")["version"]
 
     helm("uninstall", RELEASE, *place, "--wait")
@@ -181,6 +200,24 @@ def test_by_helm(helm: Helm, before: Path, objects: Objects, tmp_path: Path) -> 
     assert not defined(cluster)
 
 
+def test_by_helm_for_one_namespace(helm: Helm, objects: Objects, tmp_path: Path) -> None:
+    cluster = objects.cluster
+    with_image(cluster)
+    cluster.kubectl("apply", "--server-side", "-k", str(DEPLOY / "crd"))
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{DEFINITION}", "--timeout=30s")
+    options = (f"--values={OF_A_NAMESPACE}", "--namespace=shops")
+
+    helm("install", RELEASE, str(CHART), *options)
+
+    settle(objects)
+    deployment = only(helm.render(options[0], namespace="shops"), "Deployment")
+    works(objects, deployment, tmp_path / "operator.log")
+    assert not [each for each in left(cluster) if each.startswith("clusterrole")]
+    helm("uninstall", RELEASE, "--namespace=shops", "--wait")
+    assert left(cluster) == set()
+    assert defined(cluster)
+
+
 def test_by_kustomize(before: Path, objects: Objects, tmp_path: Path) -> None:
     cluster = objects.cluster
     with_image(cluster)
@@ -195,7 +232,16 @@ def test_by_kustomize(before: Path, objects: Objects, tmp_path: Path) -> None:
     assert image(cluster).endswith(":0.1.0")
     assert knows(objects, NEW_FIELD)
     assert exists(objects, uid)
-    works(objects, ["run", "--all-namespaces"], tmp_path / "operator.log")
+    (tmp_path / "own").mkdir()
+    components = (POLICY_OF_OPERATOR, STANDBYS)
+    documents = rendered(cluster, tmp_path / "own", CLUSTER_WIDE, components=components)
+    apply(cluster, documents)
+    assert {
+        f"poddisruptionbudget.policy/{RELEASE}",
+        f"networkpolicy.networking.k8s.io/{RELEASE}",
+    } <= (left(cluster, "app.kubernetes.io/name=schema-operator"))
+    works(objects, only(documents, "Deployment"), tmp_path / "operator.log")
+    cluster.kubectl("delete", "pdb,networkpolicy", RELEASE, f"--namespace={NAMESPACE}")
 
     cluster.kubectl("delete", "-k", str(DEPLOY / "kustomize" / "operator"))
 

@@ -132,7 +132,10 @@ KUSTOMIZE_CONTROLLER: Final = Program(
 )
 """The part of Flux that applies a revision and waits for it."""
 
-PROGRAMS: Final = {each.name: each for each in (HELM, KUBECONFORM, KUSTOMIZE_CONTROLLER)}
+PROMTOOL: Final = Program("promtool", "prometheus", "github.com/prometheus/prometheus/cmd/promtool")
+"""Prometheus' check of its rules."""
+
+PROGRAMS: Final = {each.name: each for each in (HELM, KUBECONFORM, KUSTOMIZE_CONTROLLER, PROMTOOL)}
 """All of them by name."""
 
 
