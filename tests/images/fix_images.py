@@ -41,7 +41,7 @@ def archives() -> Mapping[Image, Path]:
 
 
 @pytest.fixture(scope="session")
-def engine(archives: Mapping[Image, Path]) -> Iterator[Engine]:
+def docker_engine(archives: Mapping[Image, Path]) -> Iterator[Engine]:
     """An engine of this run's own that has the images."""
     with Engine.find() or Engine.start() as engine:
         for path in archives.values():
@@ -50,7 +50,7 @@ def engine(archives: Mapping[Image, Path]) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session", params=images.ALL, ids=lambda image: str(image.target))
-def image(request: pytest.FixtureRequest) -> Image:
+def each_image(request: pytest.FixtureRequest) -> Image:
     """Each of the images."""
     chosen: Image = request.param
     return chosen
@@ -58,14 +58,14 @@ def image(request: pytest.FixtureRequest) -> Image:
 
 @pytest.fixture(scope="session")
 def added(
-    image: Image, archives: Mapping[Image, Path], tmp_path_factory: pytest.TempPathFactory
+    each_image: Image, archives: Mapping[Image, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[tarfile.TarInfo], Path]:
     """What an image adds to its base: the entries, and a folder with the files."""
-    folder = tmp_path_factory.mktemp(image.target)
+    folder = tmp_path_factory.mktemp(each_image.target)
     entries: list[tarfile.TarInfo] = []
-    for layer in images.layers(archives[image])[1:]:
+    for layer in images.layers(archives[each_image])[1:]:
         with (
-            tarfile.open(archives[image]) as archive,
+            tarfile.open(archives[each_image]) as archive,
             tarfile.open(fileobj=archive.extractfile(layer)) as opened,
         ):
             entries += opened.getmembers()

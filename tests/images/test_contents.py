@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.service, pytest.mark.timeout(600)]
 Added = tuple[list["tarfile.TarInfo"], "Path"]
 
 
-def test_all_that_an_image_adds_is_its_environment(image: Image, added: Added) -> None:
+def test_all_that_an_image_adds_is_its_environment(each_image: Image, added: Added) -> None:
     entries, _ = added
     names = {entry.name for entry in entries}
-    assert {name for name in names if not name.startswith(f"opt/{image.target}/")} == {
+    assert {name for name in names if not name.startswith(f"opt/{each_image.target}/")} == {
         "opt",
-        f"opt/{image.target}",
+        f"opt/{each_image.target}",
     }
 
 
@@ -75,23 +75,23 @@ def test_every_module_is_compiled_and_the_bytecode_is_that_of_the_file(added: Ad
         assert (flags, modified, size) == (0, int(said.st_mtime), said.st_size), source
 
 
-def test_the_labels_say_what_it_is(image: Image, engine: Engine) -> None:
-    labels = _configuration(engine, image)["Labels"]
+def test_the_labels_say_what_it_is(each_image: Image, docker_engine: Engine) -> None:
+    labels = _configuration(docker_engine, each_image)["Labels"]
     version = context.version()
     assert labels.pop("org.opencontainers.image.description")
     revision = labels.pop("org.opencontainers.image.revision")
     assert re.fullmatch(r"([0-9a-f]{40}(-dirty)?)?", revision)
     assert bool(revision) == bool(context.revision())
     assert labels == {
-        "org.opencontainers.image.title": image.repository.partition("/")[2],
+        "org.opencontainers.image.title": each_image.repository.partition("/")[2],
         "org.opencontainers.image.licenses": "Apache-2.0",
         "org.opencontainers.image.version": version,
         "org.opencontainers.image.source": "",
     }
 
 
-def test_it_runs_as_a_user_without_a_name(image: Image, engine: Engine) -> None:
-    assert _configuration(engine, image)["User"] == "65532:65532"
+def test_it_runs_as_a_user_without_a_name(each_image: Image, docker_engine: Engine) -> None:
+    assert _configuration(docker_engine, each_image)["User"] == "65532:65532"
 
 
 def test_the_dockerfile_says_the_version_of_the_product() -> None:
@@ -102,7 +102,7 @@ def test_the_migrator_is_as_small_as_it_promises(archives: Mapping[Image, Path])
     assert images.size(archives[images.MIGRATOR]).own <= 150 * images.MEGABYTE
 
 
-def _configuration(engine: Engine, image: Image) -> dict[str, Any]:
-    (document,) = json.loads(engine.docker("image", "inspect", image.name))
+def _configuration(docker_engine: Engine, each_image: Image) -> dict[str, Any]:
+    (document,) = json.loads(docker_engine.docker("image", "inspect", each_image.name))
     configuration: dict[str, Any] = document["Config"]
     return configuration

@@ -54,6 +54,12 @@ _DATABASES = "databases"
 _PASSWORD = "only-for-tests-9f2c"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--budgets", action="store_true", help="demand what a quiet machine has to keep to"
+    )
+
+
 @pytest.fixture(scope="session")
 def site(archives: Mapping[Image, Path]) -> Iterator[Site]:
     """A control plane and two nodes that have the images."""
@@ -84,7 +90,7 @@ def node_api(site: Site) -> Iterator[client.ApiClient]:
 
 
 @pytest.fixture(scope="session")
-def server(site: Site, node_api: client.ApiClient) -> str:
+def postgresql_pod(site: Site, node_api: client.ApiClient) -> str:
     """The address of a PostgreSQL that runs as a pod of the first node."""
     cluster = cluster_of(site)
     make_namespace(cluster, _DATABASES)
@@ -213,14 +219,14 @@ HELD = (
 
 @pytest.fixture
 def tenant(
-    operated: Objects, server: str, node_api: client.ApiClient, witness: Witness
+    operated: Objects, postgresql_pod: str, node_api: client.ApiClient, witness: Witness
 ) -> Iterator[Tenant]:
     """A namespace that enforces ``restricted``, and an empty database; nothing applied."""
     name = f"tenant-{uuid.uuid4().hex[:8]}"
     make_namespace(operated.cluster, name)
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+    with psycopg.connect(f"{postgresql_pod}/postgres", autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
-    url = f"{server}/{name}"
+    url = f"{postgresql_pod}/{name}"
     witness.secret(url)
     objects = Objects(operated.cluster, name, node_api)
     yield Tenant(Migrations(objects), url)
