@@ -50,7 +50,7 @@ db-stop: $(INSTALLED) ## stop the development PostgreSQL; its data stays
 
 # -- tests and checks ------------------------------------------------------
 
-.PHONY: test test-faults e2e e2e-flux e2e-orca orca test-postgres-matrix test-short test-trees test-alerts check format
+.PHONY: test test-faults test-containers e2e e2e-flux e2e-orca orca test-postgres-matrix test-short test-trees test-alerts check format
 test: $(INSTALLED) go ## all tests, on a real PostgreSQL and a real Kubernetes
 	@$(LOCAL) $(BIN)/python -m local_kubernetes build
 	@$(LOCAL) $(BIN)/python -m local_programs helm kubeconform > /dev/null
@@ -76,6 +76,9 @@ e2e-orca: $(INSTALLED) ## deploy/orca on the real Orca, in a network of its own 
 
 orca: $(INSTALLED) ## build Orca by Cargo, once (12 to 25 minutes)
 	@$(BIN)/python -m local_orca build
+
+test-containers: $(INSTALLED) ## the migrator's tests on a PostgreSQL in a container, by testcontainers and an engine of one's own; as root
+	@$(BIN)/python -m local_images run -- $(BIN)/pytest --numprocesses 3 --dist worksteal -m every_postgres --postgres 18 --postgres-source container tests/migrations $(TESTS)
 
 # Which versions of PostgreSQL; 14, 15 and 17 are fetched by Maven once.
 VERSIONS ?= 14 15 16 17 18
@@ -106,8 +109,8 @@ format: $(INSTALLED) ## put the code into its form
 
 # -- figures ---------------------------------------------------------------
 
-.PHONY: bench bench-migrator bench-operator bench-images soak
-bench: bench-migrator bench-operator bench-images ## everything that has a budget, beside what it is compared with
+.PHONY: bench bench-migrator bench-operator bench-images bench-node soak
+bench: bench-migrator bench-operator bench-images bench-node ## everything that has a budget, beside what it is compared with
 
 bench-migrator: $(INSTALLED) go ## the migrator beside golang-migrate and Alembic (OPTIONS="--check --revisions 1,100")
 	@url="$(DATABASE)" && DATABASE_URL="$$url" $(LOCAL) $(BIN)/python -m local_benchmark migrator $(OPTIONS)
@@ -117,6 +120,10 @@ bench-operator: $(INSTALLED) go ## the operator beside a textbook one, on a Kube
 
 bench-images: $(INSTALLED) ## what each image adds to its base, with its budget (OPTIONS="--check")
 	@$(BIN)/python -m local_images sizes $(OPTIONS)
+
+bench-node: $(INSTALLED) go ## how soon a resource is Ready on a real node, beside its Job without an operator; as root (OPTIONS="--budgets")
+	@$(LOCAL) $(BIN)/python -m local_node build
+	@$(LOCAL) $(BIN)/pytest -q tests/node/test_speed.py $(OPTIONS)
 
 soak: $(INSTALLED) go ## 50 000 events, and what they do to the operator's memory (about 5 minutes; OPTIONS="--events 200000")
 	@$(LOCAL) $(BIN)/python -m local_benchmark soak --check $(OPTIONS)

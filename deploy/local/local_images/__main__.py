@@ -1,17 +1,21 @@
-"""The command: ``python -m local_images build|sizes|engine``."""
+"""The command: ``python -m local_images build|sizes|engine|run``."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
-from local_images import images
+from local_images import images, postgresql
 from local_images.engine import Engine
 from local_images.errors import LocalImagesError
+from local_kubernetes.errors import LocalKubernetesError
 from local_kubernetes.progress import Progress
+from local_postgres import LocalPostgresError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +26,9 @@ a registry, and kept as archives that `docker load` and `ctr images import`
 read. The engine is the one that answers, at DOCKER_HOST or Docker's usual
 place; else one of our own is started (dockerd, as root) and ended again.
 """
+
+POSTGRESQL: Final = (16, 18)
+"""The versions that wheels carry."""
 
 MIGRATOR_BUDGET: Final = 150
 """Megabytes that the migrator may add to its base."""
@@ -43,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     command: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return command(parsed)
-    except LocalImagesError as error:
+    except (LocalImagesError, LocalKubernetesError, LocalPostgresError) as error:
         print(f"local_images: {error}", file=sys.stderr)
     except OSError as error:
         print(f"local_images: {error.filename or ''}: {error.strerror}", file=sys.stderr)
@@ -63,10 +70,13 @@ def _parser() -> argparse.ArgumentParser:
         ("build", _build, "build what is not there yet; print a line for each: name, archive"),
         ("sizes", _sizes, "print what each image adds to its base"),
         ("engine", _engine, "run an engine that has the images, until it is interrupted"),
+        ("run", _run, "run a command with an engine that has PostgreSQL, for testcontainers"),
     ):
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=run)
-        if run is not _sizes:
+        if run is _run:
+            command.add_argument("command", nargs="+", help="program and arguments, after --")
+        elif run is not _sizes:
             command.add_argument(
                 "--base",
                 metavar="IMAGE",
@@ -108,13 +118,24 @@ def _engine(parsed: argparse.Namespace) -> int:
     built = images.archives(progress, on=parsed.base)
     # One that was asked to end does so as one that was interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with Engine.start() as engine:
+    with Engine.start(network=True) as engine:
         for path in built.values():
             images.load(engine, path)
         print(f"export DOCKER_HOST={engine.address}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
             signal.pause()
     return 0
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    progress = Progress.on_standard_error()
+    kept = {major: postgresql.archive(progress, major) for major in POSTGRESQL}
+    with Engine.start(network=True) as engine:
+        environment = {**os.environ, "DOCKER_HOST": engine.address}
+        for major, path in kept.items():
+            images.load(engine, path)
+            environment[f"POSTGRES_IMAGE_{major}"] = postgresql.name(major)
+        return subprocess.run(parsed.command, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

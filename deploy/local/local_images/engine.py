@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from local_images import leftovers
 from local_images.errors import EngineError
+from local_kubernetes import network as networks
 from local_kubernetes.processes import dies_with_parent
 from local_postgres.account import Account
 from local_postgres.lease import Lease
@@ -66,14 +67,17 @@ class Engine:
         return engine if shutil.which("docker") and engine.answers() else None
 
     @classmethod
-    def start(cls, options: Sequence[str] = ()) -> Engine:
-        """Start an engine of one's own: its containers have the machine's network, or none.
+    def start(cls, options: Sequence[str] = (), *, network: bool = False) -> Engine:
+        """Start an engine of one's own.
 
         Args:
-            options: of dockerd, in place of those that keep it from making a network.
+            options: of dockerd, in place of those that say which network there is.
+            network: containers have a network of their own, and ports of theirs can be published
+                on this machine; otherwise they have the machine's, or none.
 
         Raises:
             EngineError: it can't be started here; the text says why.
+            LocalKubernetesError: the network can't be made.
         """
         if os.geteuid() != 0:
             raise EngineError(
@@ -85,7 +89,7 @@ class Engine:
                 f"no Docker engine answers, and {missing[0]} is not there to start one:"
                 " apt-get install docker.io"
             )
-        process = _Process.start(options or ("--bridge=none", "--iptables=false"))
+        process = _Process.start(options, network=network)
         engine = cls(process.address, process)
         try:
             process.wait_for(engine)
@@ -186,6 +190,7 @@ class _Process:
         self.folder = folder
         self.address = f"unix://{folder}/docker.sock"
         self._group = f"local-images-{secrets.token_hex(4)}"
+        self._link = f"engine{secrets.token_hex(4)}"
         lease = Lease.take(folder / "lease")
         if lease is None:  # a folder that nobody else knows of
             raise AssertionError(folder)
@@ -194,13 +199,23 @@ class _Process:
         self._popen: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def start(cls, options: Sequence[str]) -> Self:
+    def start(cls, options: Sequence[str], *, network: bool) -> Self:
         process = cls(Path(tempfile.mkdtemp(prefix="local-images-engine-")))
         folder = process.folder
+        # Removes what is left when this process has ended, whatever ended it.
+        process._guard = process._lease.guard(
+            [sys.executable, "-m", leftovers.__name__, folder, process._group, process._link],
+            account=Account(),
+            folder=folder,
+        )
+        if network:
+            process._make_network()
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
         command += ["dockerd", f"--host={process.address}", leftovers.mark(folder)]
         command += [f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
-        command += [f"--cgroup-parent=/{process._group}", *options]
+        command += [f"--cgroup-parent=/{process._group}"]
+        bridge = f"--bridge={process._link if network else 'none'}"
+        command += options or ["--iptables=false", "--ip-masq=false", bridge]
         with (folder / "log").open("wb") as log:
             process._popen = subprocess.Popen(
                 command,
@@ -211,13 +226,13 @@ class _Process:
                 start_new_session=True,
                 preexec_fn=dies_with_parent(),  # noqa: PLW1509 - nothing is loaded in it
             )
-        # Removes what is left when this process has ended, whatever ended it.
-        process._guard = process._lease.guard(
-            [sys.executable, "-m", leftovers.__name__, folder, process._group],
-            account=Account(),
-            folder=folder,
-        )
         return process
+
+    def _make_network(self) -> None:
+        number = networks.free()
+        networks.ip("link", "add", self._link, "type", "bridge")
+        networks.ip("address", "add", f"{networks.BLOCK}.{number}.1/24", "dev", self._link)
+        networks.ip("link", "set", self._link, "up")
 
     def wait_for(self, engine: Engine) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -1,7 +1,8 @@
-"""What is left in the kernel of an engine, or of nodes, that was killed: control groups.
+"""What is left in the kernel of an engine, or of nodes, that was killed.
 
 Processes and mounts are in namespaces of their own and go with the first
-process. Run as a program: ``leftovers FOLDER NAME``.
+process; a control group does not, nor a link of this machine's own. Run as a
+program: ``leftovers FOLDER GROUP LINK``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import sys
 import time
 from pathlib import Path
 from typing import Final
+
+from local_kubernetes import network
+from local_kubernetes.errors import LocalKubernetesError
 
 _GROUPS: Final = Path("/sys/fs/cgroup")
 _SECONDS: Final = 20.0
@@ -27,16 +31,19 @@ def mark(folder: Path) -> str:
     return f"--pidfile={folder}/pid"
 
 
-def remove(folder: Path, name: str) -> None:
-    """Wait until the processes are gone, then remove the control groups.
+def remove(folder: Path, group: str, link: str) -> None:
+    """Wait until the processes are gone, then remove what stayed.
 
     Args:
         folder: the one that the first process is known by.
-        name: of the control group that all of its containers are in.
+        group: the control group that all of its containers are in.
+        link: the name of a network interface.
     """
     deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline and (_runs(folder) or not _remove_groups(name)):
+    while time.monotonic() < deadline and (_runs(folder) or not _remove_groups(group)):
         time.sleep(_POLL_SECONDS)
+    with contextlib.suppress(LocalKubernetesError):  # there is none, or it went by itself
+        network.ip("link", "delete", link)
 
 
 def _runs(folder: Path) -> bool:
@@ -59,4 +66,4 @@ def _remove_groups(name: str) -> bool:
 
 
 if __name__ == "__main__":
-    remove(Path(sys.argv[1]), sys.argv[2])
+    remove(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

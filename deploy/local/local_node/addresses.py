@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import subprocess
 from typing import Final
 
+from local_kubernetes import network
+from local_kubernetes.network import BLOCK, ip
 from local_node.errors import LocalNodeError
-from local_node.programs import PATH
 
-# Out of the block for tests between networks (RFC 2544), which no network here uses.
-_BLOCK: Final = "198.19"
-_ATTEMPTS: Final = 20
 _NODES: Final = 3
 """A network of 256 addresses has a quarter for the link and one for each node's pods."""
 
@@ -37,7 +34,7 @@ class Addresses:
     @property
     def here(self) -> str:
         """This machine's address on the link: the API server's."""
-        return f"{_BLOCK}.{self.number}.1"
+        return f"{BLOCK}.{self.number}.1"
 
     def node(self, index: int) -> str:
         """The address of a node.
@@ -45,7 +42,7 @@ class Addresses:
         Args:
             index: from 0.
         """
-        return f"{_BLOCK}.{self.number}.{index + 2}"
+        return f"{BLOCK}.{self.number}.{index + 2}"
 
     def pods(self, index: int) -> str:
         """The addresses of a node's pods, as a network.
@@ -53,7 +50,7 @@ class Addresses:
         Args:
             index: the node's, from 0.
         """
-        return f"{_BLOCK}.{self.number}.{(index + 1) * 64}/26"
+        return f"{BLOCK}.{self.number}.{(index + 1) * 64}/26"
 
 
 def claim(nodes: int) -> Addresses:
@@ -63,25 +60,22 @@ def claim(nodes: int) -> Addresses:
         nodes: how many there will be.
 
     Raises:
-        LocalNodeError: there are too many, or the link can't be made.
+        LocalNodeError: there are too many.
+        LocalKubernetesError: the link can't be made.
     """
     if nodes > _NODES:
         raise LocalNodeError(f"a site has at most {_NODES} nodes")
-    for _ in range(_ATTEMPTS):
-        chosen = Addresses(secrets.randbelow(256), f"site{secrets.token_hex(4)}")
-        if ip("route", "show", "root", f"{_BLOCK}.{chosen.number}.0/24"):
-            continue
-        ip("link", "add", chosen.link, "type", "veth", "peer", "name", chosen.peer)
-        try:
-            ip("address", "add", f"{chosen.here}/26", "dev", chosen.link)
-            ip("link", "set", chosen.link, "up")
-            for index in range(nodes):
-                ip("route", "add", chosen.pods(index), "via", chosen.node(0), "dev", chosen.link)
-        except BaseException:
-            ip("link", "delete", chosen.link)
-            raise
-        return chosen
-    raise LocalNodeError(f"all networks of {_BLOCK}.0.0/16 that were tried are in use")
+    chosen = Addresses(network.free(), f"site{secrets.token_hex(4)}")
+    ip("link", "add", chosen.link, "type", "veth", "peer", "name", chosen.peer)
+    try:
+        ip("address", "add", f"{chosen.here}/26", "dev", chosen.link)
+        ip("link", "set", chosen.link, "up")
+        for index in range(nodes):
+            ip("route", "add", chosen.pods(index), "via", chosen.node(0), "dev", chosen.link)
+    except BaseException:
+        ip("link", "delete", chosen.link)
+        raise
+    return chosen
 
 
 def hand_over(addresses: Addresses, process: int) -> None:
@@ -90,24 +84,6 @@ def hand_over(addresses: Addresses, process: int) -> None:
     The link goes with that namespace.
 
     Raises:
-        LocalNodeError: it can't be moved.
+        LocalKubernetesError: it can't be moved.
     """
     ip("link", "set", addresses.peer, "netns", str(process))
-
-
-def ip(*arguments: str) -> str:
-    """Run ``ip`` and return its output.
-
-    Raises:
-        LocalNodeError: it failed; with its own words.
-    """
-    ended = subprocess.run(
-        ["ip", *arguments],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PATH": PATH},
-    )
-    if ended.returncode:
-        raise LocalNodeError(f"ip {' '.join(arguments)}: {ended.stderr.strip()}")
-    return ended.stdout.strip()

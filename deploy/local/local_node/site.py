@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from local_images import leftovers as traces
+from local_images import leftovers
 from local_kubernetes import launch
 from local_kubernetes.cluster import Cluster
 from local_kubernetes.control_plane import SERVICE_ADDRESS
 from local_kubernetes.launch import Options
 from local_kubernetes.processes import Identity, dies_with_parent
-from local_node import addresses, groups, leftovers, programs, sandbox
+from local_node import addresses, groups, programs, sandbox
 from local_node.configuration import LEASE_SECONDS, Node
 from local_node.errors import LocalNodeError
 from local_node.inside import Plan
@@ -228,7 +228,7 @@ class Site:
         command += [sys.executable, "-m", "local_node.inside", str(self.folder)]
         with (self.folder / "site.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, traces.mark(self.folder)],
+                [*command, leftovers.mark(self.folder)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
