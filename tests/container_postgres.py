@@ -7,6 +7,7 @@ with the last of them.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import sys
 from typing import TYPE_CHECKING, Self
@@ -91,7 +92,11 @@ class ContainerServer:
             raise AssertionError(folder)
         container = None
         try:
-            container = PostgresContainer(image(version), driver=None).with_command(options)
+            # The same user as on the embedded server; its name must not be a word of the password.
+            container = PostgresContainer(
+                image(version), username="postgres", password=secrets.token_hex(16), driver=None
+            )
+            container.with_command(options)
             container.start()
         except (DockerException, ContainerStartException, OSError) as error:
             if container is not None:
