@@ -38,6 +38,8 @@ APPLIED = {
     "orca/services/shop/*": "orca/test_deployment.py::test_an_application_that_migrates_first_starts_on_its_schema_and_stays",
     "orca/services/store/*": "orca/test_deployment.py::test_a_migrator_of_its_own_stays_and_the_application_waits_for_it",
     "pipelines/*": "gates/test_pipeline.py::test_what_becomes_ready_lets_the_pipeline_go_on",
+    "plain/deployment.yaml": "node/test_plain.py::test_the_application_starts_on_the_schema_that_its_init_container_made",
+    "plain/job.yaml": "node/test_plain.py::test_the_job_migrates_and_completes",
     "policies/*": "deploy/test_policies.py::test_the_server_understands_every_expression",
     "prometheus/*monitor.yaml": "deploy/test_manifests.py::test_what_is_applied_by_itself_is_accepted",
     "prometheus/prometheusrule.yaml": "deploy/test_manifests.py::test_what_is_applied_by_itself_is_accepted",
