@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from schema_operator import cli
 from tests.deploy.fix_helm import CHART, OF_A_NAMESPACE, HelmError
 from tests.deploy.manifests import (
     CLUSTER_WIDE,
@@ -51,6 +52,10 @@ WHOLE: Document = {
     "imagePullSecrets": [{"name": "pull"}],
     "watch": {"allNamespaces": False, "namespaces": ["shops", "banks"]},
     "allowedImages": ["registry.example/migrations/*"],
+    "migratorResources": {
+        "requests": {"cpu": 2, "memory": "64Mi"},
+        "limits": {"memory": "1Gi"},
+    },
     "logFormat": "text",
     "extraArgs": ["--workers=32", "--verbose"],
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"}],
@@ -179,6 +184,7 @@ def test_every_value_has_a_schema_and_none_lets_others_through() -> None:
         ({"extraArgs": ["run"]}, "/extraArgs/0"),
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"logFormat": "xml"}, "/logFormat"),
+        ({"migratorResources": {"requests": {"cpu": "much"}}}, "/migratorResources/requests/cpu"),
         ({"replicas": -1}, "/replicas"),
         ({"serviceAccount": {"create": False}}, "/serviceAccount/name"),
         ({"watch": {"namespaces": ["shops"]}}, "allNamespaces is true: set it to false"),
@@ -218,6 +224,8 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
         "--health-listen=:8080",
         "--lease-name=own",
         "--allowed-image=registry.example/migrations/*",
+        "--default-requests=cpu=2,memory=64Mi",
+        "--default-limits=memory=1Gi",
         "--log-format=text",
         *WHOLE["extraArgs"],
     ]
@@ -241,6 +249,18 @@ def test_every_value_reaches_its_place(helm: Helm) -> None:
     assert policy["egress"][1]["to"] == WHOLE["networkPolicy"]["apiServer"]
     for kind in ("ServiceMonitor", "PrometheusRule"):
         assert only(documents, kind)["metadata"]["labels"]["release"] == "prometheus"
+
+
+@pytest.mark.parametrize("values", [{}, WHOLE], ids=["few", "all"])
+def test_the_operator_understands_the_flags(helm: Helm, values: Document) -> None:
+    (container,) = only(helm.render(**values), "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    options = cli.parse(container["args"], {})
+    assert options.health_listen == ("0.0.0.0", 8080)
+    if values:
+        assert options.namespaces == ("shops", "banks")
+        assert options.pods.limits == {"memory": "1Gi"}
 
 
 def test_in_named_namespaces_it_has_rights_there_and_nowhere_else(helm: Helm) -> None:

@@ -41,6 +41,15 @@ app.kubernetes.io/name: schema-operator
 {{ include "schema-operator.release" . }}
 {{- end }}
 
+{{- /* Quantities as a flag: cpu=50m,memory=64Mi. */ -}}
+{{- define "schema-operator.quantities" -}}
+{{- $words := list -}}
+{{- range $resource, $quantity := . -}}
+{{- $words = append $words (printf "%s=%v" $resource $quantity) -}}
+{{- end -}}
+{{- join "," $words -}}
+{{- end }}
+
 {{- /* The namespaces that it has rights in, as JSON; none where it has them everywhere. */ -}}
 {{- define "schema-operator.namespaces" -}}
 {{- if .Values.watch.allNamespaces -}}
