@@ -172,6 +172,11 @@ def test_by_helm(helm: Helm, before: Path, objects: Objects, tmp_path: Path) -> 
 
     assert image(cluster).endswith(":0.1.0")
     assert knows(objects, NEW_FIELD), "the CRD was upgraded, too"
+    helm("rollback", RELEASE, "1", *place)
+    assert image(cluster).endswith(":0.0.9")
+    assert not knows(objects, NEW_FIELD)
+    assert exists(objects, uid)
+    helm("upgrade", RELEASE, str(CHART), *place, "--set=replicas=2")
     assert f"poddisruptionbudget.policy/{RELEASE}" in left(cluster)
     for monitor in ("podMonitor", "serviceMonitor"):
         created = ("networkPolicy", "prometheusRule", monitor)
