@@ -52,6 +52,19 @@ def digest(base: str) -> str:
     return found.hexdigest()[:16]
 
 
+def digest_of_dependencies(base: str) -> str:
+    """Return what decides the layers that hold what others wrote, as a short digest.
+
+    Args:
+        base: what decides the image that they are built on.
+    """
+    found = hashlib.sha256(f"{base}\n".encode())
+    found.update((ROOT / "Dockerfile").read_bytes())
+    for name in ("build", "migrator", "operator"):
+        found.update((ROOT / "requirements" / f"{name}.txt").read_bytes())
+    return found.hexdigest()[:16]
+
+
 def _files() -> Iterator[Path]:
     """Yield the Dockerfile and what .dockerignore, which lists what is let in, leaves of the tree."""
     yield ROOT / "Dockerfile"

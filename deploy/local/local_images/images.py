@@ -13,13 +13,15 @@ from local_images.engine import Engine
 from local_images.errors import BuildError, EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from local_kubernetes.progress import Progress
 
 _KEPT: Final = 3
 """How many states of the tree the cache holds images of; each takes about 800 MB."""
+
+_DEPENDENCIES: Final = "localhost/dependencies:1"
 
 MEGABYTE: Final = 1_000_000
 
@@ -85,7 +87,7 @@ def archives(
             with Engine.find_or_start(progress) as engine:
                 build(engine, progress, wanted, on=on)
                 for image, path in found.items():
-                    save(engine, image.name, path)
+                    save(engine, path, image.name)
         os.utime(key)
         cache.keep_newest(folder, _KEPT)
     return found
@@ -130,28 +132,78 @@ def build(
         BuildError: one can't be built; with the build's last line.
         EngineError: the engine refuses.
     """
-    name = on or import_base(engine, progress)
-    # By name only: the values, which may hold a password, go by environment.
-    variables = sources.build_variables() if on is None else {}
-    arguments = ["--network=host", f"--build-arg=BASE={name}"]
-    arguments += [f"--build-arg={variable}" for variable in variables]
+    if on is None:
+        # By name only: the values, which may hold a password, go by environment.
+        variables = sources.build_variables()
+        base_name, known = _dependencies(engine, progress, variables), [_DEPENDENCIES]
+    else:
+        variables, base_name, known = {}, on, []
+    arguments = [f"--build-arg=BASE={base_name}"]
     arguments += [f"--build-arg=VERSION={context.version()}"]
     arguments += [f"--build-arg=REVISION={context.revision()}"]
-    # Without it a client without its plug-in for builds asks for one.
-    environment = {"DOCKER_BUILDKIT": "0", **variables} if engine.ours else variables
     for image in wanted:
         with progress.step(f"building {image.name}"):
-            try:
-                engine.docker(
-                    "build",
-                    *arguments,
-                    f"--target={image.target}",
-                    f"--tag={image.name}",
-                    context.ROOT,
-                    environment=environment,
-                )
-            except EngineError as error:
-                raise BuildError(f"{image.target}: {error}") from error
+            _build(
+                engine,
+                image.target,
+                image.name,
+                variables,
+                [*arguments, *(_known(known) if engine.ours else ())],
+            )
+        known.append(image.name)
+
+
+def _dependencies(engine: Engine, progress: Progress, variables: Mapping[str, str]) -> str:
+    """Bring the layers that seldom change into an engine, with their base, whose name is returned.
+
+    Docker takes a layer for built only on the very base that it was built on, so
+    the two are kept in one archive.
+    """
+    folder = cache.folder("dependencies")
+    key = folder / context.digest_of_dependencies(base.key())
+    path = key / "dependencies.tar"
+    if path.exists():
+        with progress.step("loading what the images have in common"):
+            load(engine, path)
+    else:
+        import_base(engine, progress)
+        with progress.step("building what the images have in common (once; cached)"):
+            arguments = [f"--build-arg=BASE={base.NAME}"]
+            _build(engine, "dependencies", _DEPENDENCIES, variables, arguments)
+            key.mkdir(exist_ok=True)
+            save(engine, path, base.NAME, _DEPENDENCIES)
+    os.utime(key)
+    cache.keep_newest(folder, _KEPT)
+    return base.NAME
+
+
+def _build(
+    engine: Engine,
+    target: str,
+    name: str,
+    variables: Mapping[str, str],
+    arguments: Sequence[str],
+) -> None:
+    # Without it a client without its plug-in for builds asks for one.
+    environment = {"DOCKER_BUILDKIT": "0", **variables} if engine.ours else variables
+    try:
+        engine.docker(
+            "build",
+            "--network=host",
+            *(f"--build-arg={variable}" for variable in variables),
+            *arguments,
+            f"--target={target}",
+            f"--tag={name}",
+            context.ROOT,
+            environment=environment,
+        )
+    except EngineError as error:
+        raise BuildError(f"{target}: {error}") from error
+
+
+def _known(names: Sequence[str]) -> list[str]:
+    """Say whose layers need not be built again."""
+    return [f"--cache-from={name}" for name in names]
 
 
 def layers(archive: Path) -> list[str]:
@@ -182,15 +234,15 @@ def size(archive: Path) -> Size:
     return Size(first, sum(others))
 
 
-def save(engine: Engine, name: str, path: Path) -> None:
-    """Write an image of an engine into an archive, whole or not at all.
+def save(engine: Engine, path: Path, *names: str) -> None:
+    """Write images of an engine into an archive, whole or not at all.
 
     Raises:
         EngineError: the engine refuses.
     """
     part = path.with_suffix(".part")
     try:
-        engine.docker("save", "--output", part, name)
+        engine.docker("save", "--output", part, *names)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -91,7 +91,7 @@ def archive(progress: Progress, major: int) -> Path:
                         context,
                         environment={"DOCKER_BUILDKIT": "0"},
                     )
-                    images.save(engine, name(major), path)
+                    images.save(engine, path, name(major))
     return path
 
 
