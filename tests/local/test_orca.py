@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import http.server
+import os
 import socket
 import socketserver
 import threading
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local_kubernetes.progress import Progress
-from local_orca import program
+from local_orca import network, program
 from local_orca.errors import BuildError, NotBuiltError
 from local_orca.older_engine import OlderEngine
 
@@ -40,6 +41,18 @@ def test_without_cargo_it_says_what_to_install(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path), "PATH": str(tmp_path)}
     with pytest.raises(BuildError, match="install Rust"):
         program.build(Progress(), 1, environment)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network")
+def test_a_network_of_ones_own_has_nothing_in_it_and_is_left_again() -> None:
+    before = socket.if_nameindex()
+    with socket.create_server(("127.0.0.1", 0)) as outside, network.own():
+        port = outside.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+        with socket.create_server(("127.0.0.1", port)):  # nobody has it in here
+            socket.create_connection(("127.0.0.1", port), 5).close()
+    assert socket.if_nameindex() == before
 
 
 class _Engine(http.server.BaseHTTPRequestHandler):

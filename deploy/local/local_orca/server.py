@@ -27,8 +27,8 @@ _POLL_SECONDS: Final = 0.05
 class Orca:
     """One server and the command line that speaks to it.
 
-    Its proxy takes port 80 of every address, so it belongs into a network
-    namespace of its own.
+    Its proxy takes port 80 of every address, so it belongs into a network of
+    its own: :func:`local_orca.network.own`.
 
     Attributes:
         folder: the working folder, with ``cluster.toml`` and ``services/``.
