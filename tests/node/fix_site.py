@@ -37,6 +37,8 @@ ROOT = Path(__file__).parents[2]
 FIRST, SECOND = NAMES
 OPERATOR = "schema-operator"
 NAME = "registry"
+FIGURE = "figure"
+"""A test's property that is printed at the end of the run."""
 RESTRICTED = {
     "pod-security.kubernetes.io/enforce": "restricted",
     "pod-security.kubernetes.io/enforce-version": "latest",
@@ -58,6 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--budgets", action="store_true", help="demand what a quiet machine has to keep to"
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()):
+                if name == FIGURE and report.when == "call":
+                    terminalreporter.write_line(f"Real node: {value}")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 
 from local_images import images
 from tests.fix_cluster import Objects
-from tests.node.fix_site import make_namespace
+from tests.node.fix_site import FIGURE, make_namespace
 from tests.operator.fix_operator import Migrations, condition
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def test_ready_is_said_long_before_a_job_would_be_complete(
     postgresql_pod: str,
     node_api: client.ApiClient,
     witness: Witness,
-    pytestconfig: pytest.Config,
+    request: pytest.FixtureRequest,
 ) -> None:
     name = f"speed-{uuid.uuid4().hex[:8]}"
     make_namespace(operated.cluster, name)
@@ -55,15 +55,15 @@ def test_ready_is_said_long_before_a_job_would_be_complete(
     operated.cluster.kubectl("delete", "namespace", name, "--wait=false")
 
     ready, complete = statistics.median(with_operator[1:]), statistics.median(without[1:])
-    reporter: Any = pytestconfig.pluginmanager.getplugin("terminalreporter")
-    reporter.write_line(
-        f"\napply to Ready {ready:.2f} s ({min(with_operator[1:]):.2f} to"
+    figure = (
+        f"apply to Ready {ready:.2f} s ({min(with_operator[1:]):.2f} to"
         f" {max(with_operator[1:]):.2f}), the same Job to Complete {complete:.2f} s"
         f" ({min(without[1:]):.2f} to {max(without[1:]):.2f}): {ready / complete:.2f} of it,"
         f" budget {BUDGET}; medians of {ROUNDS}"
     )
+    request.node.user_properties.append((FIGURE, figure))
     assert ready < complete
-    if pytestconfig.getoption("budgets"):
+    if request.config.getoption("budgets"):
         assert ready <= BUDGET * complete
 
 
