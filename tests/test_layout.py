@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import pytest_plugins
 
 ROOT = Path(__file__).parents[1]
 SOURCE_ROOTS = ("operator", "migrations", "deploy/local")
@@ -54,6 +57,20 @@ def test_the_wheel_holds_both_programs_and_the_revisions_and_nothing_else(tmp_pa
     }
     assert "tenant_registry/versions/0001_init.py" in names
     assert "schema_migrator/py.typed" in names
+
+
+def test_no_fixture_for_all_takes_the_place_of_another() -> None:
+    """pytest would take the last one, without a word."""
+    paths = [ROOT / f"{module.replace('.', '/')}.py" for module in pytest_plugins]
+    names = [
+        node.name
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+        and any("pytest.fixture" in ast.unparse(one) for one in node.decorator_list)
+    ]
+    assert len(names) > 20
+    assert sorted(names) == sorted(set(names))
 
 
 def test_the_changelog_and_the_version_agree() -> None:
