@@ -12,13 +12,14 @@ import pytest
 from local_node.configuration import LEASE_SECONDS
 from local_node.site import EVICTION_SECONDS
 from tests.fix_cluster import eventually
-from tests.node.fix_site import FIRST, HELD, OPERATOR, SECOND
+from tests.node.fix_site import FIRST, OPERATOR, SECOND
+from tests.node.tenant import HELD
 from tests.operator.fix_operator import condition
 
 if TYPE_CHECKING:
     from local_node.site import Site
     from tests.fix_cluster import Objects
-    from tests.node.fix_site import Tenant
+    from tests.node.tenant import Tenant
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 

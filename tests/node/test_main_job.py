@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fix_cluster import eventually
-from tests.node.fix_site import NAME, OPERATOR
+from tests.node.fix_site import OPERATOR
+from tests.node.tenant import NAME
 from tests.operator.fix_operator import condition
 
 if TYPE_CHECKING:
     from tests.fix_cluster import Objects
-    from tests.node.fix_site import Tenant
+    from tests.node.tenant import Tenant
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 

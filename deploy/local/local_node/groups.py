@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,16 @@ def make(name: str) -> None:
         folder = hierarchy
         for part in name.split("/"):
             parent, folder = folder, folder / part
+            if single:
+                _hand_down(parent)
             folder.mkdir(exist_ok=True)
             for setting in _INHERITED:
                 if not single and (folder / setting).exists():
                     (folder / setting).write_text((parent / setting).read_text())
+
+
+def _hand_down(parent: Path) -> None:
+    """Let the groups inside one be bounded by all that it is bounded by (cgroup v2)."""
+    for controller in (parent / "cgroup.controllers").read_text().split():
+        with contextlib.suppress(OSError):  # a machine may keep one to itself
+            (parent / "cgroup.subtree_control").write_text(f"+{controller}")
