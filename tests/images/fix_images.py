@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 def why_not() -> str | None:
     """Why images can't be built and run here; None: they can."""
-    if Engine.find() is not None:
-        return None
     if os.geteuid() != 0:
-        return "images need a Docker engine at DOCKER_HOST, or root to start one"
-    if not shutil.which("dockerd", path=f"{os.environ['PATH']}:/usr/sbin"):
-        return "images need a Docker engine at DOCKER_HOST, or dockerd: apt-get install docker.io"
+        return "what images are built on is made by debootstrap, as root"
+    programs = {"debootstrap": "debootstrap"}
+    if Engine.find() is None:
+        programs["dockerd"] = "docker.io"
+    for program, package in programs.items():
+        if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin"):
+            return f"images need {program}: apt-get install {package}"
     return None
 
 
