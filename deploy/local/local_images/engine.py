@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from local_kubernetes.progress import Progress
 
+_PRIVATELY: Final = 'mkdir -p /run/containerd && mount -t tmpfs tmpfs /run/containerd && exec "$@"'
+"""Shims put their sockets there, whatever they are told, and a killed one leaves its own."""
+
 _START_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.05
 _PATH: Final = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
@@ -211,6 +214,7 @@ class _Process:
         if network:
             process._make_network()
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        command += ["sh", "-c", _PRIVATELY, "sh"]
         command += ["dockerd", f"--host={process.address}", leftovers.mark(folder)]
         command += [f"--data-root={folder}/data", f"--exec-root={folder}/exec"]
         command += [f"--cgroup-parent=/{process._group}"]
