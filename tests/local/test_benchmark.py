@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from local_benchmark import golang_migrate, trees
+from local_benchmark import trees
 from local_benchmark.databases import Databases
 from local_benchmark.distance import Distance
 from local_benchmark.errors import BenchmarkError
@@ -88,43 +87,6 @@ def test_both_kinds_of_tree_load(tmp_path: Path) -> None:
     for write in (trees.write_sql, trees.write_python):
         place = write(tmp_path / write.__name__, 12)
         assert tree.load(f"{place}/").heads == ("0012",)
-
-
-def _with_compiler(folder: Path, script: str) -> dict[str, str]:
-    tools = folder / "tools"
-    tools.mkdir()
-    (tools / "go").write_text(f"#!/bin/sh\n{script}\n")
-    (tools / "go").chmod(0o755)
-    return {"PATH": f"{tools}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(folder / "cache")}
-
-
-def test_the_reference_is_built_once_and_cached(tmp_path: Path) -> None:
-    script = (
-        f'echo built >> {tmp_path}/log; while [ "$1" != -o ]; do shift; done;'
-        ' printf "#!/bin/sh\\n" > "$2"; chmod 755 "$2"'
-    )
-    environment = _with_compiler(tmp_path, script)
-
-    found = [golang_migrate.locate(environment) for _ in range(2)]
-
-    assert found[0] == found[1] == golang_migrate.cache_folder(environment) / "migrate"
-    assert (tmp_path / "log").read_text() == "built\n"
-
-
-def test_without_a_compiler_there_is_no_reference(tmp_path: Path) -> None:
-    environment = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    assert golang_migrate.locate(environment) is None
-
-
-def test_a_compiler_that_refuses_is_quoted(tmp_path: Path) -> None:
-    environment = _with_compiler(tmp_path, "echo 'no space left' >&2; exit 1")
-    with pytest.raises(BenchmarkError, match="no space left"):
-        golang_migrate.locate(environment)
-
-
-def test_the_reference_is_pinned() -> None:
-    assert golang_migrate.version().count(".") == 2
-    assert (golang_migrate.MODULE / "go.sum").is_file()
 
 
 @pytest.mark.parametrize("ends", [None, KeyboardInterrupt])

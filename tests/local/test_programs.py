@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local_kubernetes.compiler import MODULES
 from local_kubernetes.errors import BuildError, ToolMissingError
 from local_kubernetes.progress import Progress
-from local_programs.program import HELM, KUBECONFORM, MODULES, PROGRAMS
+from local_programs.program import HELM, KUBECONFORM, PROGRAMS
 
 if TYPE_CHECKING:
     from pathlib import Path

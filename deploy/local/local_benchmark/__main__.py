@@ -11,11 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local_benchmark import golang_migrate, table
+from local_benchmark import table
 from local_benchmark.databases import Databases
 from local_benchmark.distance import Distance
 from local_benchmark.errors import BenchmarkError
 from local_benchmark.migrator import MigratorBenchmark, conditions
+from local_kubernetes.compiler import required_version
 from local_kubernetes.errors import LocalKubernetesError
 from local_postgres import LocalPostgresError, TemporaryServer
 
@@ -123,8 +124,9 @@ def _migrator(parsed: argparse.Namespace) -> bool:
             url = temporary.server.url("postgres")
             figures = _measure(url, parsed.revisions, parsed.round_trip)
     print(table.render(figures.rows))
+    release = required_version("golang-migrate", "github.com/golang-migrate/migrate/v4")
     print(
-        f"\nMedians, as multiples of golang-migrate {golang_migrate.version()};"
+        f"\nMedians, as multiples of golang-migrate {release};"
         f" {dt.datetime.now(tz=dt.UTC):%Y-%m-%d};"
         f" {figures.server};"
         f" before: {before}; after: {conditions()}."

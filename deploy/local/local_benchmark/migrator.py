@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from local_benchmark import contestant, golang_migrate, trees
+from local_benchmark import contestant, trees
 from local_benchmark.errors import BenchmarkError
 from local_benchmark.installation import install
 from local_benchmark.measurement import measure, median
 from local_benchmark.table import Row
+from local_kubernetes.errors import ToolMissingError
+from local_kubernetes.progress import Progress
+from local_programs.program import GOLANG_MIGRATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,10 +52,13 @@ class MigratorBenchmark:
         self._folder = folder
         self._say = say
         self._installation: Installation = install()
-        program = golang_migrate.locate()
-        if program is None:
+        self._reference: Contestant | None = None
+        try:
+            program = GOLANG_MIGRATE.locate(Progress.on_standard_error())
+        except ToolMissingError:
             say("there is no Go, so no golang-migrate to compare with")
-        self._reference = None if program is None else contestant.golang_migrate(program)
+        else:
+            self._reference = contestant.golang_migrate(program)
 
     def server(self) -> str:
         """Return what the figures depend on most: which server, and what a commit takes there.

@@ -28,6 +28,8 @@ KUBERNETES_COMMANDS: Final = (
     "kubectl",
 )
 
+_OTHERWISE: Final = ", or name a folder with the programs in KUBEBUILDER_ASSETS"
+
 _MODULE_FILES: Final = ("go.mod", "go.sum")
 
 LINKER_FLAGS: Final = (
@@ -127,7 +129,9 @@ def locate_kubelet(progress: Progress, environment: Mapping[str, str] | None = N
     flags = ("-ldflags", _linker_flags())
     package = "k8s.io/kubernetes/cmd/kubelet"
     return _locate(
-        Program("kubelet", MODULES / "kubernetes", package, flags), progress, environment
+        Program("kubelet", MODULES / "kubernetes", package, flags, _OTHERWISE),
+        progress,
+        environment,
     )
 
 
@@ -146,9 +150,9 @@ def _programs() -> tuple[Program, ...]:
     kubernetes = MODULES / "kubernetes"
     flags = ("-ldflags", _linker_flags())
     return (
-        Program("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3", flags),
+        Program("etcd", MODULES / "etcd", "go.etcd.io/etcd/server/v3", flags, _OTHERWISE),
         *(
-            Program(name, kubernetes, f"k8s.io/kubernetes/cmd/{name}", flags)
+            Program(name, kubernetes, f"k8s.io/kubernetes/cmd/{name}", flags, _OTHERWISE)
             for name in KUBERNETES_COMMANDS
         ),
     )

@@ -34,12 +34,14 @@ class Program:
         module: the Go module that pins what it is built from.
         package: what is built.
         flags: of ``go build``.
+        otherwise: what there is besides compiling it, for who has no Go.
     """
 
     name: str
     module: Path
     package: str
     flags: tuple[str, ...]
+    otherwise: str = ""
 
 
 def cache_folder(
@@ -83,7 +85,7 @@ def locate(
         progress.note(f"{program.name}: cached")
         return cached
     folder.mkdir(parents=True, exist_ok=True)
-    with _only_one(folder):
+    with only_one(folder):
         # Who waited for the lock finds what the other one built.
         if not os.access(cached, os.X_OK):
             with progress.step(f"building {program.name} (once; cached afterwards)"):
@@ -112,37 +114,56 @@ def required_version(module: str, requirement: str) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path) -> Iterator[None]:
+    """Lets one process at a time build in a folder while the block runs."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _build(program: Program, target: Path, environment: Mapping[str, str]) -> None:
-    go = shutil.which("go", path=environment.get("PATH"))
-    if go is None:
-        raise ToolMissingError(
-            f"{program.name} must be compiled and there is no 'go' on PATH: install Go 1.26 or "
-            "newer (https://go.dev/dl), or name a folder with the programs in KUBEBUILDER_ASSETS"
-        )
     part = target.with_name(f".{program.name}.{os.getpid()}")
-    command = [go, "build", "-mod=readonly", "-trimpath", *program.flags]
+    command = ["build", "-mod=readonly", "-trimpath", *program.flags]
     try:
-        ended = subprocess.run(
-            [*command, "-o", str(part), program.package],
-            cwd=program.module,
-            env={**environment, "CGO_ENABLED": "0"},
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-        if ended.returncode != 0:
-            lines = [line for line in ended.stderr.splitlines() if line.strip()]
-            raise BuildError(
-                f"go could not build {program.name}: {lines[-1] if lines else 'it said nothing'}"
-            )
+        run(program, [*command, "-o", str(part), program.package], environment)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def run(program: Program, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Runs Go in a program's module.
+
+    Args:
+        program: which.
+        arguments: Go's.
+        environment: Go's.
+
+    Returns:
+        What it wrote to standard output.
+
+    Raises:
+        ToolMissingError: there is no Go.
+        BuildError: it refused; the text ends with the last line that it said.
+    """
+    go = shutil.which("go", path=environment.get("PATH"))
+    if go is None:
+        raise ToolMissingError(
+            f"{program.name} must be compiled and there is no 'go' on PATH: install Go 1.26 or"
+            f" newer (https://go.dev/dl){program.otherwise}"
+        )
+    ended = subprocess.run(
+        [go, *arguments],
+        cwd=program.module,
+        env={**environment, "CGO_ENABLED": "0"},
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if ended.returncode != 0:
+        lines = [line for line in ended.stderr.splitlines() if line.strip()]
+        said = lines[-1] if lines else "it said nothing"
+        raise BuildError(f"go could not build {program.name}: {said}")
+    return ended.stdout

@@ -7,7 +7,6 @@ The cache is keyed by the release and the flags.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import platform
@@ -16,10 +15,11 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from local_kubernetes.compiler import only_one
 from local_orca.errors import BuildError, NotBuiltError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from local_kubernetes.progress import Progress
 
@@ -91,19 +91,12 @@ def build(progress: Progress, jobs: int, environment: Mapping[str, str] | None =
     folder = cache_folder(environment)
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / "orca"
-    with _only_one(folder):
+    with only_one(folder):
         # Who waited for the lock finds what the other one built.
         if not os.access(program, os.X_OK):
             with progress.step(f"building Orca {VERSION} (once, 25 minutes; cached afterwards)"):
                 _build(program, jobs, environment)
     return program
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(program: Path, jobs: int, environment: Mapping[str, str]) -> None:

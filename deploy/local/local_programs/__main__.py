@@ -21,8 +21,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="local_programs",
-        description="Compiles programs that manifests are tried out with, once, and says where"
-        " each is.",
+        description="Compiles programs of others that ours are tried out with, once, and says"
+        " where each is.",
     )
     parser.add_argument("name", nargs="+", choices=sorted(PROGRAMS), metavar="NAME")
     progress = Progress.on_standard_error()
