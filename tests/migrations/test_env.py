@@ -174,7 +174,8 @@ def test_a_signal_ends_it_clean(migrate: Command, three: Revisions, engine: Engi
     process = migrate.start("up", "--with-env")
     until(
         lambda: engine.query(
-            "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND application_name LIKE 'migrate/%'"
+            "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'"
+            " AND application_name LIKE 'migrate/%' AND datname = current_database()"
         )
     )
     process.send_signal(signal.SIGTERM)
