@@ -11,6 +11,7 @@ import pytest
 
 from local_images.engine import Engine
 from tests.images.fix_images import why_not
+from tests.processes import processes_of
 
 pytestmark = [
     pytest.mark.service,
@@ -33,11 +34,11 @@ def test_it_leaves_nothing_behind() -> None:
     with Engine.start() as engine:
         folder = Path(engine.address.removeprefix("unix://")).parent
         assert engine.answers()
-        assert _processes(folder)
+        assert processes_of(folder)
 
     assert not folder.exists()
     assert not engine.answers()
-    assert _processes(folder) == []
+    assert processes_of(folder) == []
 
 
 def test_it_goes_with_a_killed_owner() -> None:
@@ -51,18 +52,6 @@ def test_it_goes_with_a_killed_owner() -> None:
         owner.kill()
 
     deadline = time.monotonic() + 20
-    while folder.exists() or _processes(folder):
-        assert time.monotonic() < deadline, _processes(folder)
+    while folder.exists() or processes_of(folder):
+        assert time.monotonic() < deadline, processes_of(folder)
         time.sleep(0.1)
-
-
-def _processes(folder: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command:
-            found.append(command)
-    return found

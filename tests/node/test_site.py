@@ -12,6 +12,7 @@ import pytest
 from local_kubernetes.progress import Progress
 from local_node.site import Site
 from tests.fix_cluster import eventually
+from tests.processes import processes_of
 
 pytestmark = [
     pytest.mark.service,
@@ -32,10 +33,10 @@ time.sleep(600)
 def test_it_leaves_nothing_behind() -> None:
     before = _machine()
     with Site.start(Progress(), ["one"]) as site:
-        assert _processes(site.folder)
+        assert processes_of(site.folder)
         assert _machine() != before
 
-    assert _processes(site.folder) == []
+    assert processes_of(site.folder) == []
     assert not site.folder.exists()
     assert _machine() == before
 
@@ -46,10 +47,10 @@ def test_it_goes_with_a_killed_owner() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())
-        assert _processes(folder)
+        assert processes_of(folder)
         owner.kill()
 
-    eventually(lambda: not _processes(folder) and not folder.exists(), 30)
+    eventually(lambda: not processes_of(folder) and not folder.exists(), 30)
     assert _machine() == before
 
 
@@ -72,15 +73,3 @@ def _machine() -> list[str]:
         if "local-node" in line or "cni" in line
     ]
     return told
-
-
-def _processes(folder: Path) -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command:
-            found.append(command)
-    return found
