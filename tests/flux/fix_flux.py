@@ -112,7 +112,7 @@ class Flux:
         def done() -> bool:
             status = self.status(name)
             ready = condition(status, "Ready") or {}
-            return ready.get("status") == "True" and status["lastAppliedRevision"] == revision
+            return ready.get("status") == "True" and status.get("lastAppliedRevision") == revision
 
         eventually(done, seconds)
 
@@ -124,7 +124,7 @@ class Flux:
             ready = condition(status, "Ready") or {}
             return (
                 ready.get("reason") == "HealthCheckFailed"
-                and status["lastAttemptedRevision"] == revision
+                and status.get("lastAttemptedRevision") == revision
             )
 
         eventually(done, seconds)
