@@ -16,9 +16,9 @@ from alembic.script import Script, ScriptDirectory
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
-from schema_migrator import naming, sql_file
+from schema_migrator import checksum, naming, sql_file
 from schema_migrator.errors import ConfigurationError
-from schema_migrator.tree import Revision, Step, Tree, checksum, missing_downgrade
+from schema_migrator.tree import Revision, Step, Tree, missing_downgrade
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -281,7 +281,7 @@ def _is_resumable(script: Script, *, up: bool) -> bool:
 
 def _digest_of_env(location: Location) -> str:
     path = location.directory / "env.py"
-    return checksum(path) if path.is_file() else ""
+    return checksum.of_file(path) if path.is_file() else ""
 
 
 def _one_line(error: BaseException) -> str:

@@ -81,6 +81,7 @@ class Bookkeeper:
         supersedes: int | None,
         text: str | None,
         index_before: str | None,
+        after: int | None = None,
     ) -> bytes:
         """Return the statement that inserts a step's row, without an end, and gives its id.
 
@@ -92,6 +93,8 @@ class Bookkeeper:
             supersedes: the row of an interrupted attempt, which is ended with it.
             text: the first statement, where that is outside a transaction.
             index_before: what is known of an index before it.
+            after: the row of the step that was completed just before; what it left
+                is read back with this, and the id stands last in each row of that.
         """
         supersede = b""
         if supersedes is not None:
@@ -106,7 +109,7 @@ class Bookkeeper:
             b"run, direction, revision, from_position, incident, checksum, statement, index_before, host, image,"
             b" migrator, supersedes, in_transaction, statement_number, lock_wait_seconds"
         )
-        return b"%bINSERT INTO %b (%b) VALUES (%b, %b, %b, %b, %b, %d, %r) RETURNING id" % (
+        inserted = b"%bINSERT INTO %b (%b) VALUES (%b, %b, %b, %b, %b, %d, %r) RETURNING id" % (
             supersede,
             self._history,
             columns,
@@ -118,8 +121,20 @@ class Bookkeeper:
             text is not None,
             lock_wait,
         )
+        if after is None:
+            return inserted
+        return b"WITH inserted AS (%b) SELECT left_behind.*, inserted.id FROM inserted, (%b) AS left_behind" % (
+            inserted,
+            self._left_behind(after),
+        )  # fmt: skip
 
-    def closing(self, step: Step, row: int | None, token: str) -> bytes:
+    def _left_behind(self, row: int) -> bytes:
+        """Return the query for what a completed step left: its row's outcome beside each version row."""
+        return (
+            b"SELECT done.outcome, version_num FROM %b AS done LEFT JOIN %b ON true WHERE done.id = %d"
+        ) % (self._history, self._versions, row)
+
+    def closing(self, step: Step, row: int | None, token: str, *, following: bytes = b"") -> bytes:
         """Return the statements that move the version rows, end the step's row, commit, and read back.
 
         The last one gives the row's outcome beside each version row.
@@ -128,6 +143,7 @@ class Bookkeeper:
             step: the step.
             row: the id of its row.
             token: stands in the server's error, after one of this module's constants.
+            following: what opens the following step, where that goes with it and reads back too.
         """
         versions, number = self._versions, row or 0
         changes = [
@@ -165,8 +181,7 @@ class Bookkeeper:
         parts += [
             self._checked(*checks),
             b"COMMIT",
-            b"SELECT done.outcome, version_num FROM %b AS done LEFT JOIN %b ON true WHERE done.id = %d"
-            % (self._history, versions, number),
+            following or self._left_behind(number),
         ]
         return b"; ".join(parts)
 

@@ -127,9 +127,11 @@ class Stopped(SystemExit):
     Attributes:
         outcome: ``interrupted`` or ``timeout``.
         recorded: whether the history says so already.
+        applied: whether the step that it came in was applied all the same.
     """
 
     recorded = False
+    applied = False
 
     def __init__(self, outcome: Outcome, message: str) -> None:
         super().__init__(message)

@@ -36,8 +36,20 @@ class Marker:
         """Where the bookkeeping is."""
         return self.bookkeeper.names
 
-    def opening(self, text: str | None = None, index_before: str | None = None) -> bytes:
-        """Return the statement that inserts the row and gives its id; a superseded one is ended with it."""
+    def opening(
+        self,
+        text: str | None = None,
+        index_before: str | None = None,
+        *,
+        after: Marker | None = None,
+    ) -> bytes:
+        """Return the statement that inserts the row and gives its id; a superseded one is ended with it.
+
+        Args:
+            text: the first statement, where that is outside a transaction.
+            index_before: what is known of an index before it.
+            after: of the step that was completed just before, and is read back with this.
+        """
         return self.bookkeeper.opening(
             self.step,
             incident=self.incident,
@@ -46,11 +58,16 @@ class Marker:
             supersedes=self.supersedes,
             text=_cut(text),
             index_before=index_before,
+            after=None if after is None else after.id or 0,
         )
 
-    def closing(self) -> bytes:
-        """Return the statements that complete the step, commit, and read back what is there."""
-        return self.bookkeeper.closing(self.step, self.id, self.incident)
+    def closing(self, following: bytes = b"") -> bytes:
+        """Return the statements that complete the step, commit, and read back what is there.
+
+        Args:
+            following: what opens the following step, and reads back too.
+        """
+        return self.bookkeeper.closing(self.step, self.id, self.incident, following=following)
 
     def insert(self, connection: Connection, text: str | None, index_before: str | None) -> None:
         """Insert the row; with a superseded one, end that in the same statement."""

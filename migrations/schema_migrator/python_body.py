@@ -79,7 +79,7 @@ class PythonBody:
         *,
         fresh: bool,
         skip: str | None,
-        complete: Callable[[Marker, bytes], None],
+        complete: Callable[[bytes], None],
     ) -> None:
         """Call the revision's function, then complete the step, in one transaction.
 
@@ -108,7 +108,7 @@ class PythonBody:
                 self._connection.end_body()
             finally:
                 self._connection.end_revision()
-            complete(marker, b"")
+            complete(b"")
             self._context = context
 
     def _context_on(self, connection: AlchemyConnection) -> MigrationContext:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import random
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -266,8 +267,8 @@ class Run:
         self, runner: Runner, steps: Sequence[Step], skip: str | None, supersedes: int | None
     ) -> None:
         """Take the steps; what is known of an interrupted attempt concerns the first."""
-        for step in steps:
-            self._step(runner, step, skip=skip, supersedes=supersedes)
+        for step, following in itertools.zip_longest(steps, steps[1:]):
+            self._step(runner, step, following, skip=skip, supersedes=supersedes)
             skip = supersedes = None
 
     def _summary(self, found: Route, goal: Goal) -> str:
@@ -303,7 +304,13 @@ class Run:
         return row.statement if done else None
 
     def _step(
-        self, runner: Runner, step: Step, *, skip: str | None, supersedes: int | None
+        self,
+        runner: Runner,
+        step: Step,
+        following: Step | None,
+        *,
+        skip: str | None,
+        supersedes: int | None,
     ) -> None:
         """Run a step, and again while it only lost a lock and there is time."""
         pause, tries = _FIRST_PAUSE, 0
@@ -315,11 +322,16 @@ class Run:
                 with self._watching():
                     runner.run(
                         step,
+                        following=following,
                         fresh=tries > 0,
                         skip=skip,
                         supersedes=supersedes,
                         lock_wait=self.progress.lock_wait,
                     )
+            except Stopped as stopped:
+                if stopped.applied:
+                    self.progress.applied.append(step.revision)
+                raise
             except RevisionFailedError as error:
                 if not error.retryable:
                     raise

@@ -11,10 +11,9 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from schema_migrator import sql_file
+from schema_migrator import checksum, sql_file
 from schema_migrator.errors import ConfigurationError
 from schema_migrator.manifest import Manifest
-from schema_migrator.tree import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +62,7 @@ def read(versions: Path) -> Manifest:
         raise ConfigurationError(
             f'the id "{odd[0]}" holds more than letters, digits, dot, dash and underscore'
         )
-    return Manifest(found, {one: checksum(path) for one, path in sorted(sources.items())})
+    return Manifest(found, {one: checksum.of_file(path) for one, path in sorted(sources.items())})
 
 
 def _place(path: Path) -> tuple[str, tuple[str, ...]]:

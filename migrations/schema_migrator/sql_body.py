@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Final
 
 from psycopg.pq import TransactionStatus
 
-from schema_migrator import database, sql_file, statement
+from schema_migrator import database, statement
 from schema_migrator.guard import RefusedStatementError
 from schema_migrator.session import to_last_result
 
@@ -16,39 +17,103 @@ if TYPE_CHECKING:
     from schema_migrator.marker import Marker
     from schema_migrator.session import Connection
     from schema_migrator.sql_file import Script
-    from schema_migrator.tree import Step
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Opening:
+    """How a step begins whose file runs in one transaction.
+
+    Attributes:
+        script: what the file holds.
+        marker: its history row.
+        text: what is sent before the file's text: it puts the session in order,
+            begins the transaction, inserts the row, and gives its id.
+    """
+
+    script: Script
+    marker: Marker
+    text: bytes
 
 
 def run(
     connection: Connection,
-    step: Step,
+    script: Script,
     marker: Marker,
     *,
     skip: str | None,
-    complete: Callable[[Marker, bytes], None],
+    complete: Callable[[bytes], None],
 ) -> None:
-    """Run the step's file, then complete the step.
+    """Run what a step's file holds, then complete the step.
 
     Args:
         connection: the working session, outside a transaction.
-        step: the step.
+        script: what the file holds.
         marker: its history row.
         skip: the text of a first statement that is known to be done.
         complete: sends the last of the revision, and with it what moves the
             version rows, ends the row and commits.
     """
-    script = sql_file.read(step.path)
-    rest = b""
     if script.outside:
         _outside(connection, script, marker, skip=skip)
-    else:
-        rest = _inside(connection, script, marker)
-    complete(marker, rest)
+        complete(b"")
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(opening(connection, script, marker).text)
+        to_last_result(cursor)
+        row = cursor.fetchone()
+    marker.id = row[0] if row else None
+    go_on(connection, script, complete)
+
+
+def go_on(connection: Connection, script: Script, complete: Callable[[bytes], None]) -> None:
+    """Run what a step's file holds in the transaction that its `Opening` began, then complete the step.
+
+    Args:
+        connection: the working session, in that transaction.
+        script: what the file holds.
+        complete: as for `run`.
+    """
+    text = script.rest.encode() if script.rest.strip() else b""
+    if text and not _can_be_followed(connection, script):
+        connection.execute(text)
+        text = b""
+    complete(text)
 
 
 def is_idle(connection: Connection) -> bool:
     """Tell whether the session is outside a transaction."""
     return connection.info.transaction_status == TransactionStatus.IDLE
+
+
+def opening(
+    connection: Connection, script: Script, marker: Marker, *, after: Marker | None = None
+) -> Opening:
+    """Return how a step begins whose file runs in one transaction.
+
+    Only what the server takes first in a transaction stands before the row.
+
+    Args:
+        connection: the working session.
+        script: what the file holds.
+        marker: its history row.
+        after: of the step whose completion it is sent with; None: it is sent alone.
+
+    Raises:
+        RefusedStatementError: the file holds what would take the row away.
+    """
+    for one in script.statements:
+        if statement.takes_marker_away(one):
+            raise RefusedStatementError(
+                f"a revision may not send {' '.join(one.tokens[:2])}: it would hide whether the revision was"
+                " applied; an error undoes a revision by itself"
+            )
+    parts = (
+        database.begin_restored(connection),
+        script.before.encode(),
+        marker.opening(after=after),
+    )
+    # A line of its own ends a comment that ends a statement.
+    return Opening(script, marker, b"\n; ".join(filter(None, parts)))
 
 
 def _outside(connection: Connection, script: Script, marker: Marker, *, skip: str | None) -> None:
@@ -60,35 +125,6 @@ def _outside(connection: Connection, script: Script, marker: Marker, *, skip: st
         connection.end_body()
     finally:
         connection.end_revision()
-
-
-def _inside(connection: Connection, script: Script, marker: Marker) -> bytes:
-    """Send the text whole, in the transaction that holds the row.
-
-    The row goes with the string that puts the session in order and begins the
-    transaction; only what the server takes first in a transaction stands before it.
-
-    Returns:
-        What is still to be sent: the text, where what completes the step can follow it in one string.
-    """
-    for one in script.statements:
-        if statement.takes_marker_away(one):
-            raise RefusedStatementError(
-                f"a revision may not send {' '.join(one.tokens[:2])}: it would hide whether the revision was"
-                " applied; an error undoes a revision by itself"
-            )
-    opening = [database.begin_restored(connection), script.before.encode(), marker.opening()]
-    with connection.cursor() as cursor:
-        # A line of its own ends a comment that ends a statement.
-        cursor.execute(b"\n; ".join(part for part in opening if part))
-        to_last_result(cursor)
-        row = cursor.fetchone()
-    marker.id = row[0] if row else None
-    text = script.rest.encode() if script.rest.strip() else b""
-    if text and not _can_be_followed(connection, script):
-        connection.execute(text)
-        return b""
-    return text
 
 
 _APART: Final = frozenset(

@@ -145,14 +145,24 @@ def read(path: Path) -> Script:
     Raises:
         ConfigurationError: it is no text of UTF-8, or has a directive that is not known.
     """
+    return parse(path.read_bytes(), path.name)
+
+
+def parse(source: bytes, name: str) -> Script:
+    """Return what the SQL file of a name holds, whose bytes were read already.
+
+    Raises:
+        ConfigurationError: it is no text of UTF-8, or has a directive that is not known.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        # With line ends as a file gives them that is opened as text.
+        text = source.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path.name} is not UTF-8") from error
+        raise ConfigurationError(f"{name} is not UTF-8") from error
     if "\0" in text:
         # The server would be sent what stands before it, and nothing more.
-        raise ConfigurationError(f"{path.name} is no text: there is a zero byte in it")
-    said = directives(text, path.name)
+        raise ConfigurationError(f"{name} is no text: there is a zero byte in it")
+    said = directives(text, name)
     statements, is_at_end = split_and_look(text)
     alone = len(statements) == 1 and _runs_alone(statements[0])
     if "no-transaction" in said or alone:

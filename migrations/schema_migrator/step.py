@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from schema_migrator import database, heal, history, sql_body, sqlstate
+from schema_migrator import checksum, database, heal, history, sql_body, sql_file, sqlstate
 from schema_migrator.bookkeeper import POSITION_CHANGED, ROW_GONE, Bookkeeper
 from schema_migrator.errors import DirtyError, MigratorError, RevisionFailedError, Stopped
 from schema_migrator.guard import RefusedStatementError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from schema_migrator.history import Author, Names, OpenRow
     from schema_migrator.python_body import PythonBody
     from schema_migrator.session import Connection
+    from schema_migrator.sql_body import Opening
     from schema_migrator.tree import Step, Tree
 
 
@@ -67,11 +68,14 @@ class Runner:
         self._bookkeeper = Bookkeeper(connection, names, author)
         self._redact = redact
         self._python: PythonBody | None = None
+        self._following: Opening | None = None
+        """What was sent with the completion of the step before; in force once that was read back."""
 
     def run(
         self,
         step: Step,
         *,
+        following: Step | None = None,
         fresh: bool,
         skip: str | None = None,
         supersedes: int | None = None,
@@ -81,6 +85,7 @@ class Runner:
 
         Args:
             step: the step.
+            following: the step that is run next, if this one is applied.
             fresh: load the revision's module anew, because an attempt has used it.
             skip: the text of a first statement that is known to be done.
             supersedes: the row of an interrupted attempt that this one replaces.
@@ -93,23 +98,31 @@ class Runner:
             Stopped: the process was told to stop, and this session proved the
                 database clean, or is gone.
         """
-        connection = self._connection
-        marker = Marker(self._bookkeeper, step, step.checksum, lock_wait, supersedes)
+        connection, opened = self._connection, self._following
+        self._following = None
+        if opened is None:
+            source = step.path.read_bytes()
+            marker = Marker(self._bookkeeper, step, checksum.of(source), lock_wait, supersedes)
+        else:
+            source, marker = b"", opened.marker
+
+        def complete(rest: bytes) -> None:
+            self._complete(marker, rest, following)
+
         started = time.monotonic()
         try:
-            self._call(step, marker, fresh=fresh, skip=skip)
-            connection.autocommit = True
+            if opened is not None:
+                sql_body.go_on(connection, opened.script, complete)
+            elif step.is_sql:
+                script = sql_file.parse(source, step.path.name)
+                sql_body.run(connection, script, marker, skip=skip, complete=complete)
+            else:
+                self._python_body().run(step, marker, fresh=fresh, skip=skip, complete=complete)
+            if not connection.autocommit:
+                connection.autocommit = True
         except BaseException as error:  # noqa: BLE001 - sorted by what the database says, never swallowed
             connection.end_revision()
             self._after_error(error, marker, seconds=time.monotonic() - started)
-
-    def _call(self, step: Step, marker: Marker, *, fresh: bool, skip: str | None) -> None:
-        """Run what the step's file holds, then complete the step."""
-        connection = self._connection
-        if step.is_sql:
-            sql_body.run(connection, step, marker, skip=skip, complete=self._complete)
-            return
-        self._python_body().run(step, marker, fresh=fresh, skip=skip, complete=self._complete)
 
     def _python_body(self) -> PythonBody:
         if self._python is None:
@@ -129,14 +142,36 @@ class Runner:
         else:
             work()
 
-    def _complete(self, marker: Marker, rest: bytes) -> None:
+    def _opening(self, step: Step | None, after: Marker) -> Opening | None:
+        """Return how the next step begins, where it can begin with what completes this one.
+
+        After a Python revision it can't: SQLAlchemy rolls back what it finds begun.
+        """
+        if step is None or not step.is_sql or not after.step.is_sql:
+            return None
+        try:
+            source = step.path.read_bytes()
+            script = sql_file.parse(source, step.path.name)
+            marker = Marker(self._bookkeeper, step, checksum.of(source), after.lock_wait, None)
+            return (
+                None
+                if script.outside
+                else sql_body.opening(self._connection, script, marker, after=after)
+            )
+        except (OSError, MigratorError, RefusedStatementError):
+            # What is wrong with it is said when it is its turn.
+            return None
+
+    def _complete(self, marker: Marker, rest: bytes, following: Step | None) -> None:
         """Move the version rows, end the history row, commit, and read back what that left.
 
-        All in one string, and so in one round trip.
+        All in one string, and so in one round trip; the next step begins in the
+        same one where it can.
 
         Args:
             marker: the history row.
             rest: what of the revision is still to be sent, before all that.
+            following: the next step.
 
         Raises:
             RevisionFailedError: a row was not there, or what was written did not stay.
@@ -147,9 +182,11 @@ class Runner:
         if rest:
             # A line of its own ends a comment that ends the text.
             rest += b"\n; "
+        opening = self._following = self._opening(following, marker)
+        closing = marker.closing(b"" if opening is None else opening.text)
         try:
             with connection.cursor() as cursor:
-                cursor.execute(rest + begin + marker.closing())
+                cursor.execute(rest + begin + closing)
                 to_last_result(cursor)
                 rows = cursor.fetchall()
         except psycopg.errors.InvalidTextRepresentation as error:
@@ -163,20 +200,23 @@ class Runner:
                     f"revision {revision} gave up the migrator's lock, or removed its own history row"
                 ) from error
             raise
-        versions = tuple(sorted(version for _, version in rows if version is not None))
+        versions = tuple(sorted(row[1] for row in rows if row[1] is not None))
         if (
             not rows
             or rows[0][0] != "applied"
             or versions != marker.step.after
-            or not sql_body.is_idle(connection)
+            or sql_body.is_idle(connection) != (opening is None)
         ):
             raise RevisionFailedError(
                 f"what revision {revision} wrote did not stay after its commit"
             )
+        if opening is not None:
+            opening.marker.id = rows[0][2]
 
     def _after_error(self, error: BaseException, marker: Marker, *, seconds: float) -> None:
         """Put the session in order, ask the database what is true, and raise what follows from it."""
         connection, step = self._connection, marker.step
+        following, self._following = self._following, None
         code = code_of(error)
         message = self._redact(describe(error))
         try:
@@ -185,6 +225,11 @@ class Runner:
             database.restore(connection)
             outcome = marker.read(connection)
             if outcome == "applied" and not isinstance(error, MigratorError):
+                if following is not None and not isinstance(error, Stopped):
+                    # It was the next step that could not begin, which is told when it begins alone.
+                    return
+                if isinstance(error, Stopped):
+                    error.applied = True
                 raise error
             if outcome == "open":
                 self._settle(error, marker, code, message)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-import hashlib
 from typing import TYPE_CHECKING, Any
 
+from schema_migrator import checksum
 from schema_migrator.errors import RefusedError
 from schema_migrator.location import locate, with_versions
 from schema_migrator.result import Refusal
@@ -43,7 +43,7 @@ class Revision:
     @property
     def checksum(self) -> str:
         """The SHA-256 of its source with line ends normalised."""
-        return checksum(self.path)
+        return checksum.of_file(self.path)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +83,7 @@ class Step:
     @property
     def checksum(self) -> str:
         """The SHA-256 of what is executed, with line ends normalised."""
-        return checksum(self.path)
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file with line ends normalised, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+        return checksum.of_file(self.path)
 
 
 class Tree(abc.ABC):

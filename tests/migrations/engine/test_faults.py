@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -160,7 +161,8 @@ def replica(own: Engine, own_server: TemporaryServer) -> Iterator[Engine]:
     folder.mkdir()
     account.own(folder)
     data = folder / "data"
-    port = str(int(urlsplit(own.database.url).port or 0) + 1)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     url = own_server.server.url("postgres")
     account.run(
         [

@@ -100,6 +100,11 @@ TREES = {
     "a revision that commits a part": _modules(MIXED),
     "SQL files": _files(
         ("0001", "CREATE TABLE one (id int)", "DROP TABLE one"),
+        ("0002", "ALTER TABLE one ADD x int", "ALTER TABLE one DROP x"),
+        ("0003", "CREATE TABLE three (id int)", "DROP TABLE three"),
+    ),
+    "SQL files with an index built concurrently": _files(
+        ("0001", "CREATE TABLE one (id int)", "DROP TABLE one"),
         ("0002", "CREATE INDEX CONCURRENTLY i ON one (id)", "DROP INDEX CONCURRENTLY i"),
         ("0003", "CREATE TABLE three (id int)", "DROP TABLE three"),
     ),
