@@ -45,8 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     migrator.add_argument(
         "--round-trip",
         type=_seconds,
+        default=0.001,
         metavar="1ms",
-        help="measure up a second time, with this much between each question and its answer",
+        help="how far away the server is where the budgets of up are looked at (default: 1ms)",
+    )
+    migrator.add_argument(
+        "--no-round-trip",
+        dest="round_trip",
+        action="store_const",
+        const=None,
+        help="without measuring up at a distance",
     )
     operator = subjects.add_parser("operator", help="the operator beside a textbook one")
     operator.set_defaults(run=_operator)
@@ -97,21 +105,30 @@ def _say(line: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Figures:
-    """What was measured: on which server, the rows, and those at a distance from it."""
+    """What was measured.
+
+    Attributes:
+        server: on which server.
+        rows: next door to it.
+        far: at a distance from it.
+        questions: how long a question takes there and here, in milliseconds.
+    """
 
     server: str
     rows: list[table.Row]
     far: list[table.Row]
+    questions: tuple[float, float] = (0.0, 0.0)
 
 
 def _measure(url: str, counts: tuple[int, ...], round_trip: float | None) -> _Figures:
     with tempfile.TemporaryDirectory() as folder, Databases(url) as databases:
         benchmark = MigratorBenchmark(databases, Path(folder), _say)
-        server, rows, far = benchmark.server(), list(benchmark.rows(counts)), []
-        if round_trip is not None:
-            with Distance(url, round_trip) as distance:
-                far = list(benchmark.far_rows(counts, distance))
-        return _Figures(server, rows, far)
+        server, rows = benchmark.server(), list(benchmark.rows(counts))
+        if round_trip is None:
+            return _Figures(server, rows, [])
+        with Distance(url, round_trip) as distance:
+            questions = benchmark.question(distance), benchmark.question()
+            return _Figures(server, rows, list(benchmark.far_rows(counts, distance)), questions)
 
 
 def _migrator(parsed: argparse.Namespace) -> bool:
@@ -132,10 +149,10 @@ def _migrator(parsed: argparse.Namespace) -> bool:
         f" before: {before}; after: {conditions()}."
     )
     if figures.far:
-        away = parsed.round_trip * 1000
-        print(f"\nThe same with {away:g} ms more between each question and its answer:\n")
+        there, here = figures.questions
+        print(f"\nThe same where a question takes {there:.2f} ms instead of {here:.2f}:\n")
         print(table.render(figures.far))
-    return any(row.missed for row in figures.rows)
+    return any(row.missed for row in (*figures.rows, *figures.far))
 
 
 def _operator(parsed: argparse.Namespace) -> bool:

@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -23,6 +23,7 @@ from local_programs.program import GOLANG_MIGRATE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import LiteralString
 
     from local_benchmark.contestant import Contestant
     from local_benchmark.databases import Databases
@@ -34,7 +35,7 @@ _MEMORY = 70 << 20
 _AT_HEAD = 3.0
 _BUDGETS = {("sql", 100): 0.8, ("sql", 1000): 0.65, ("python", 100): 1.3, ("python", 1000): 1.0}
 _NOTHING_TO_DO = 21
-_COMMITS = 200
+_ASKED = 200
 _REPETITIONS = {1: 9, 100: 7, 1000: 3}
 
 
@@ -65,26 +66,28 @@ class MigratorBenchmark:
 
         A program that commits once a revision gains more, the more a commit takes.
         """
-        taken = []
         with psycopg.connect(self._databases.new(), autocommit=True) as connection:
             connection.execute("CREATE TABLE t (id int)")
-            for _ in range(_COMMITS):
-                started = time.perf_counter()
-                connection.execute("INSERT INTO t VALUES (1)")
-                taken.append(time.perf_counter() - started)
+            commit = _milliseconds(connection, "INSERT INTO t VALUES (1)")
             number = connection.info.server_version
-        commit = statistics.median(taken) * 1000
         return f"PostgreSQL {number // 10000}.{number % 10000}, a commit takes {commit:.2f} ms"
 
+    def question(self, distance: Distance | None = None) -> float:
+        """Return how long the simplest question takes, in milliseconds, with a distance or without."""
+        url = self._databases.new()
+        seen = url if distance is None else distance.url(url)
+        with psycopg.connect(seen, autocommit=True) as connection:
+            return _milliseconds(connection, "SELECT 1")
+
     def rows(self, counts: Sequence[int]) -> Iterator[Row]:
-        """Yield the figures, for trees of each of these lengths."""
+        """Yield the figures with the server next door, for trees of each of these lengths."""
         for count in counts:
             places = self._places(count)
             yield from self._up(count, places)
             yield from self._nothing(count, places)
 
     def far_rows(self, counts: Sequence[int], distance: Distance) -> Iterator[Row]:
-        """Yield the figures of ``up`` at a distance from the server; the budgets are not for these."""
+        """Yield the figures of ``up`` at a distance from the server, which its budgets are for."""
         for count in counts:
             yield from self._up(count, self._places(count), distance)
 
@@ -126,7 +129,7 @@ class MigratorBenchmark:
                 url = self._databases.new()
                 seen = url if distance is None else distance.url(url)
                 taken[one.name].append(self._measured(one, places, seen))
-        budgets = _BUDGETS if distance is None else {}
+        budgets = {} if distance is None else _BUDGETS
         yield from self._as_rows(
             f"up, {count}", several, taken, lambda one: budgets.get((one.tree, count))
         )
@@ -176,6 +179,16 @@ class MigratorBenchmark:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode != 0:
             raise BenchmarkError(ended.stderr.strip() or f"{command[0]} failed")
+
+
+def _milliseconds(connection: psycopg.Connection[Any], statement: LiteralString) -> float:
+    """Return how long a statement takes, the median of many."""
+    taken = []
+    for _ in range(_ASKED):
+        started = time.perf_counter()
+        connection.execute(statement)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken) * 1000
 
 
 def conditions() -> str:
