@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from schema_migrator.catalogue import Catalogue
     from schema_migrator.history import Names
     from schema_migrator.place import Place
-    from schema_migrator.run import Reporter
+    from schema_migrator.reporter import Reporter
     from schema_migrator.session import Connection
     from schema_migrator.tree import Step, Tree
 

@@ -223,7 +223,9 @@ class _Program:
         message = (
             "stopped by a signal" if outcome is Outcome.INTERRUPTED else "the run's time is over"
         )
-        report = Result(outcome=outcome, message=f"{message}, and the revision did not let go")
+        report = Result(
+            outcome=outcome, message=f"{message}, and the server or the revision did not let go"
+        )
         self._file.write(report)
         return EXIT_CODES[report.outcome]
 

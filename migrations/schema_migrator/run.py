@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
-import random
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
@@ -27,46 +25,24 @@ from schema_migrator.errors import (
     UnreachableError,
 )
 from schema_migrator.history import show_position
-from schema_migrator.observer import Observer
 from schema_migrator.place import observe, read_again
 from schema_migrator.result import Outcome, Result
-from schema_migrator.step import ConnectionLostError, Runner, dirty_message
+from schema_migrator.step import ConnectionLostError, dirty_message
+from schema_migrator.walk import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from schema_migrator.database import Holder
     from schema_migrator.history import Names, State
-    from schema_migrator.observer import Activity
     from schema_migrator.place import Place
+    from schema_migrator.reporter import Reporter
     from schema_migrator.route import Condition, Goal, Route
     from schema_migrator.session import Connection
-    from schema_migrator.tree import Step, Tree
+    from schema_migrator.tree import Tree
 
 _AFTER_LOSS, _AFTER_STOP = 5.0, 1.0
 """Seconds to read the database again after the session was lost, and after a signal."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
-"""Seconds between tries of a revision that lost a lock; doubled each time, with jitter."""
-
-
-class Reporter(Protocol):
-    """Who is told what a run does while it does it."""
-
-    def warn(self, message: str) -> None:
-        """Something that a person should know, though the run goes on."""
-
-    def waiting(self, message: str) -> None:
-        """The run waits for somebody."""
-
-    def started(self, step: Step) -> None:
-        """A step begins."""
-
-    def ended(self, step: Step, seconds: float) -> None:
-        """A step was applied."""
-
-    def activity(self, activity: Activity) -> None:
-        """What a step that takes long does now; called from another thread."""
 
 
 class Run:
@@ -88,8 +64,7 @@ class Run:
         self.connection: Connection | None = None
         self._names: Names | None = None
         self.progress = Progress()
-        self._step_begun: Step | None = None
-        self._observer: Observer | None = None
+        self._walk: Walk | None = None
 
     def move(self, goal: Goal) -> Result:
         """Move the database to a goal and return how that ended; raises nothing it knows."""
@@ -111,8 +86,8 @@ class Run:
         except psycopg.Error as error:
             return self._failed(self._unexpected(error))
         finally:
-            if self._observer is not None:
-                self._observer.close()
+            if self._walk is not None:
+                self._walk.close()
             if self.connection is not None:
                 self.connection.close()
 
@@ -238,14 +213,6 @@ class Run:
             found = dataclasses.replace(found, steps=steps, left=0)
         self.progress.route = found
         self._look_for_edits(connection, names, state, goal)
-        self._observer = Observer(self.place, names, self._observed)
-        runner = Runner(
-            connection,
-            self.tree,
-            names,
-            self.place.author,
-            redact=self.place.url.redact,
-        )
         interrupted = (
             condition.row.revision
             if isinstance(condition, route.Healable | route.Resumable)
@@ -260,16 +227,9 @@ class Run:
             )
         for warning in filter(None, (self.tree.warning, self.place.url.warning)):
             self.reporter.warn(warning)
-        runner.around(lambda: self._walk(runner, found.steps, skip, supersedes))
+        self._walk = Walk(self, connection, names)
+        self._walk.take(found.steps, skip=skip, supersedes=supersedes)
         return Outcome.APPLIED, self._summary(found, goal)
-
-    def _walk(
-        self, runner: Runner, steps: Sequence[Step], skip: str | None, supersedes: int | None
-    ) -> None:
-        """Take the steps; what is known of an interrupted attempt concerns the first."""
-        for step, following in itertools.zip_longest(steps, steps[1:]):
-            self._step(runner, step, following, skip=skip, supersedes=supersedes)
-            skip = supersedes = None
 
     def _summary(self, found: Route, goal: Goal) -> str:
         up = found.steps[0].up
@@ -302,72 +262,6 @@ class Run:
             f" {'it had come to its end' if done else 'what it left was removed'}, and the revision runs again"
         )
         return row.statement if done else None
-
-    def _step(
-        self,
-        runner: Runner,
-        step: Step,
-        following: Step | None,
-        *,
-        skip: str | None,
-        supersedes: int | None,
-    ) -> None:
-        """Run a step, and again while it only lost a lock and there is time."""
-        pause, tries = _FIRST_PAUSE, 0
-        while True:
-            started = time.monotonic()
-            self._step_begun = step
-            self.reporter.started(step)
-            try:
-                with self._watching():
-                    runner.run(
-                        step,
-                        following=following,
-                        fresh=tries > 0,
-                        skip=skip,
-                        supersedes=supersedes,
-                        lock_wait=self.progress.lock_wait,
-                    )
-            except Stopped as stopped:
-                if stopped.applied:
-                    self.progress.applied.append(step.revision)
-                raise
-            except RevisionFailedError as error:
-                if not error.retryable:
-                    raise
-                tries += 1
-                self.progress.waiting_for_locks = True
-                wait = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the tries, guards nothing
-                blocker = self.progress.blocked_by
-                if time.monotonic() + wait > self.deadline:
-                    raise LockedError(
-                        f"revision {step.revision} did not get its locks in {tries} tries ({error.sqlstate});"
-                        f"{f' {blocker} held them;' if blocker else ''} the database is clean",
-                        sqlstate=error.sqlstate,
-                        blocked_by=self.progress.blocked_by,
-                    ) from error
-                self.reporter.waiting(
-                    f"revision {step.revision} did not get a lock ({error.sqlstate});"
-                    f"{f' {blocker} held it;' if blocker else ''} try {tries + 1} in {wait:.1f}s"
-                )
-                time.sleep(wait)
-                self.progress.lock_wait += time.monotonic() - started
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                break
-        self.progress.waiting_for_locks = False
-        self._step_begun = None
-        self.progress.applied.append(step.revision)
-        self.reporter.ended(step, time.monotonic() - started)
-
-    def _watching(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self._observer is None else self._observer.watching()
-
-    def _observed(self, activity: Activity) -> None:
-        """Take note of what the observer saw; called from its thread."""
-        if activity.waits_for:
-            self.progress.blocked_by = ", ".join(activity.waits_for)
-        self.reporter.activity(activity)
 
     # -- reporting -------------------------------------------------------
 
@@ -419,7 +313,8 @@ class Run:
         The row is a courtesy to the reader of the history: without it nothing is
         untrue, so it is tried once.
         """
-        step, names = self._step_begun, self._names
+        names = self._names
+        step = None if self._walk is None else self._walk.begun
         if step is None or names is None or state.open is not None or state.position != step.before:
             return
         with (

@@ -26,7 +26,7 @@ from schema_migrator.step import dirty_message
 if TYPE_CHECKING:
     from schema_migrator.history import State
     from schema_migrator.place import Place
-    from schema_migrator.run import Reporter
+    from schema_migrator.reporter import Reporter
     from schema_migrator.tree import Tree
 
 _FIRST_PAUSE: Final = 0.2
