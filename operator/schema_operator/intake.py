@@ -70,7 +70,8 @@ class Intake:
             ended = view.finished is not None
         if news:
             own_end = before is not None and before.finished is None and ended
-            if before is None or ended or view.deleting:
+            told = kind != DELETED and own_end and self._told(before, view)
+            if before is None or view.deleting or (ended and not told):
                 self._queue.add(view.key, urgent=own_end)
             if ended:
                 self._wake(view.database)
@@ -96,6 +97,20 @@ class Intake:
             self._queue.add_after(view.key, _LOOK_SECONDS)
         if not view.may_run or kind == DELETED:
             self._wake(view.database)
+
+    def _told(self, before: projection.JobView | None, after: projection.JobView) -> bool:
+        """Return whether the pod has told all that the end of a Job says.
+
+        Then its report has had a turn. Where there is an older Job, that may have to go now.
+        A container whose end has no time of its own is said to have ended when its Job did.
+        """
+        if before is None or before.uid != after.uid or len(self._cache.jobs_of(after.key)) > 1:
+            return False
+        pods = self._cache.pods_of(after)
+        ends = [one.migrate for one in pods if isinstance(one.migrate, projection.Terminated)]
+        if len(ends) < len(pods) or any(end.finished is None for end in ends):
+            return False
+        return isinstance(run.observe(after, pods, self._clock()).state, run.Ended)
 
     def _differ(self, before: projection.PodView | None, after: projection.PodView) -> bool:
         """Return whether the change of a pod changes what is known of its run.

@@ -145,6 +145,10 @@ class Bench:
             "finishedAt": self.now.isoformat(),
         }
         self.intake.pod("MODIFIED", self.pod(job, {"terminated": ended}, "Succeeded"))
+        self.finish(job)
+
+    def finish(self, job: str) -> None:
+        """A Job is Complete."""
         manifest = self.server.jobs[job]
         manifest["status"] = {
             "conditions": [
@@ -522,6 +526,65 @@ def test_a_job_that_counts_its_pods_brings_no_turn_and_its_end_brings_one() -> N
         end = {"type": "Failed", "status": "True", "lastTransitionTime": NOW.isoformat()}
         bench.intake.job("MODIFIED", bench.server.bump(counted(job, conditions=[end])))
         assert len(bench.queue) == 1
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("finished", [NOW.isoformat(), None])
+def test_the_end_of_a_job_brings_a_turn_unless_its_pod_has_told_it(finished: str | None) -> None:
+    async def work() -> None:
+        bench = Bench()
+        bench.server.resource()
+        bench.see()
+        await bench.turns()
+        (job,) = bench.server.jobs
+        ended = {"exitCode": 0, "message": json.dumps(REPORT), "finishedAt": finished}
+        bench.intake.pod("MODIFIED", bench.pod(job, {"terminated": ended}, "Succeeded"))
+        await bench.turns()
+        assert bench.reason() == "UpToDate"
+        bench.finish(job)
+        # Without a time of its own, the run's end is the Job's.
+        assert len(bench.queue) == (0 if finished else 1)
+
+    asyncio.run(work())
+
+
+def test_the_end_of_a_job_brings_a_turn_where_an_older_one_is_kept() -> None:
+    async def work() -> None:
+        bench = Bench()
+        document = bench.server.resource(historyLimit=1)
+        bench.see()
+        await bench.turns()
+        bench.end(bench.job)
+        await bench.turns()
+        document["metadata"]["annotations"] = {names.ANNOTATION_REQUESTED_AT: "now"}
+        bench.server.bump(document)
+        bench.see()
+        await bench.turns()
+        _, second = bench.server.jobs
+        bench.end(second)
+        assert len(bench.queue) == 1
+        await bench.turns()
+        assert list(bench.server.jobs) == [second]
+
+    asyncio.run(work())
+
+
+def test_the_end_of_a_job_lets_those_go_that_wait_for_its_database() -> None:
+    async def work() -> None:
+        bench = Bench()
+        for name in ("first", "second"):
+            bench.server.resource(name)
+            bench.see(name)
+        await bench.turns()
+        (job,) = bench.server.jobs
+        ended = {"exitCode": 0, "message": json.dumps(REPORT), "finishedAt": NOW.isoformat()}
+        bench.intake.pod("MODIFIED", bench.pod(job, {"terminated": ended}, "Succeeded"))
+        await bench.turns()
+        assert list(bench.server.jobs) == [job]
+        bench.finish(job)
+        await bench.turns()
+        assert len(bench.server.jobs) == 2
 
     asyncio.run(work())
 
