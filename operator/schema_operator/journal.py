@@ -20,6 +20,7 @@ def set_up(log_format: LogFormat, *, verbose: bool) -> None:
     """Send the log to standard error in that form."""
     # Nothing of this is shown, and finding it out takes longer than writing the line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001 - the standard library's own way to do without
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if log_format is LogFormat.JSON else TextFormatter())
     logging.basicConfig(

@@ -36,6 +36,9 @@ MESSAGE_LENGTH: Final = 1024
 _LIMITS: Final = {"message": 1024, "from": 512, "to": 512, "blockedBy": 512}
 """The most characters of a run's texts in the status."""
 
+_ORDER: Final = tuple(field.alias or name for name, field in resource.Status.model_fields.items())
+"""The fields of a status as people read them."""
+
 
 def compose(
     wanted: Wanted,
@@ -66,8 +69,7 @@ def compose(
     else:
         _state(status, verdict)
         status["conditions"] = _conditions(wanted, verdict, status, now)
-    order = [field.alias or name for name, field in resource.Status.model_fields.items()]
-    return {key: status[key] for key in order if status.get(key) not in (None, [], {}, "")}
+    return {key: status[key] for key in _ORDER if status.get(key) not in (None, [], {}, "")}
 
 
 def _dump(model: Model) -> dict[str, Any]:
