@@ -11,9 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-import orjson
-
-from schema_operator import errors, names
+from schema_operator import errors, names, wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -32,6 +30,8 @@ RESOURCES: Final = f"apis/{names.GROUP}/{names.VERSION}|{names.PLURAL}"
 JOBS: Final = "apis/batch/v1|jobs"
 PODS: Final = "api/v1|pods"
 LEASES: Final = "apis/coordination.k8s.io/v1|leases"
+
+_READ: Final = {JOBS: wire.read_job_event, PODS: wire.read_pod_event}
 
 
 class Api(Protocol):
@@ -169,11 +169,12 @@ class Client:
             "timeoutSeconds": str(seconds),
         }
         path = f"{_path(kind, namespace)}?{urlencode(query)}"
+        read = _READ[kind]
         lines = self._transport.lines(path, silence=silence, began=began)
         async with contextlib.aclosing(lines) as opened:
             async for line in opened:
                 try:
-                    event = orjson.loads(line)
+                    event = read(line)
                 except ValueError as error:
                     raise errors.UnavailableError(0, "an event is no JSON") from error
                 yield event

@@ -8,13 +8,12 @@ most one write of its status is on its way.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from schema_operator import act, decision, errors, observe, resource
+from schema_operator import act, decision, errors, observe, resource, wire
 from schema_operator import status as statuses
 from schema_operator.reason import ConditionType
 from schema_operator.run import POD_EXPECTED_WITHIN
@@ -110,7 +109,7 @@ class Reconciler:
         if step.verdict is None:
             return
         status = statuses.compose(world.wanted, world.runs, step.verdict, now)
-        before = json.loads(view.status)
+        before = wire.read(view.status)
         changed = status if status != before else None
         match step.action:
             case Start() as start:

@@ -11,11 +11,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
-import orjson
 import yarl
 from kubernetes.aio.client import rest
 
-from schema_operator import errors, names
+from schema_operator import errors, names, wire
 from schema_operator.clock import Clock
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class Transport:
             connector=aiohttp.TCPConnector(
                 ssl=rest.RESTClientObject(configuration).ssl_context, limit=0
             ),
+            cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": names.PROGRAM},
             trust_env=False,
         )
@@ -155,7 +155,7 @@ class Transport:
             method,
             yarl.URL(f"{present.host}{path}", encoded=True),
             headers=headers,
-            data=None if body is None else orjson.dumps(body),
+            data=None if body is None else wire.write(body),
             timeout=bounds,
             proxy=present.proxy,
             proxy_headers=present.proxy_headers,
@@ -190,7 +190,7 @@ class Transport:
 def document(content: bytes) -> dict[str, Any]:
     """Return the object that an answer holds; what is none, as the message of one."""
     try:
-        read = orjson.loads(content)
+        read = wire.read(content)
     except ValueError:
         return {"message": content[:200].decode("utf-8", errors="replace")}
     return read if isinstance(read, dict) else {}
