@@ -1,7 +1,6 @@
 """The few requests that the operator makes of the API server, and their client.
 
-Bodies are plain dictionaries in both directions. SchemaMigrations are listed and
-watched by the handlers' framework on connections of its own.
+Bodies are plain dictionaries in both directions.
 """
 
 from __future__ import annotations
@@ -31,7 +30,11 @@ JOBS: Final = "apis/batch/v1|jobs"
 PODS: Final = "api/v1|pods"
 LEASES: Final = "apis/coordination.k8s.io/v1|leases"
 
-_READ: Final = {JOBS: wire.read_job_event, PODS: wire.read_pod_event}
+_READ: Final = {
+    RESOURCES: wire.read_resource_event,
+    JOBS: wire.read_job_event,
+    PODS: wire.read_pod_event,
+}
 
 
 class Api(Protocol):
