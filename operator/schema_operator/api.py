@@ -1,6 +1,7 @@
 """The few requests that the operator makes of the API server, and their client.
 
-Bodies are plain dictionaries in both directions.
+Bodies are plain dictionaries in both directions. SchemaMigrations are listed and
+watched by the handlers' framework on connections of its own.
 """
 
 from __future__ import annotations
@@ -30,11 +31,7 @@ JOBS: Final = "apis/batch/v1|jobs"
 PODS: Final = "api/v1|pods"
 LEASES: Final = "apis/coordination.k8s.io/v1|leases"
 
-_READ: Final = {
-    RESOURCES: wire.read_resource_event,
-    JOBS: wire.read_job_event,
-    PODS: wire.read_pod_event,
-}
+_READ: Final = {JOBS: wire.read_job_event, PODS: wire.read_pod_event}
 
 
 class Api(Protocol):

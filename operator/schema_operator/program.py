@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import kopf
 
 from schema_operator import connect, errors, handlers
-from schema_operator.api import JOBS, PODS, RESOURCES, Client
+from schema_operator.api import JOBS, PODS, Client
 from schema_operator.cache import Cache
 from schema_operator.clock import Clock
 from schema_operator.health import Health
@@ -79,10 +79,10 @@ async def run(options: Options) -> None:
         reflectors = _reflectors(options, api, intake, resync)
         reflecting = [asyncio.create_task(reflector.run()) for reflector in reflectors]
         acting = asyncio.create_task(_act(options, resync, reflectors, health, seen))
-        health.hears = lambda: all(one.alive for one in reflectors)
+        health.hears = lambda: not resync.behind and all(one.alive for one in reflectors)
         watching = asyncio.create_task(
             kopf.operator(
-                registry=handlers.registry(log_in),
+                registry=handlers.registry(intake, log_in),
                 settings=handlers.settings(),
                 standalone=True,
                 # What kopf would choose begins with the user's name, and a number has none.
@@ -165,14 +165,10 @@ async def _listen(health: Health, address: str, port: int) -> None:
 def _reflectors(
     options: Options, api: Client, intake: Intake, resync: Resync
 ) -> tuple[Reflector, ...]:
-    """Return what tells of resources, Jobs and pods."""
+    """Return what tells of Jobs and pods, which come too often for kopf."""
     return tuple(
         Reflector(api, kind, namespace, take=take, compare=resync.compare, heard=intake.heard)
-        for kind, take in (
-            (RESOURCES, intake.resource),
-            (JOBS, intake.job),
-            (PODS, intake.pod),
-        )
+        for kind, take in ((JOBS, intake.job), (PODS, intake.pod))
         for namespace in options.namespaces or (None,)
     )
 
@@ -190,6 +186,7 @@ async def _act(
     """
     for reflector in reflectors:
         await reflector.listed.wait()
+    await resync.seen()
     log.info("acting", extra={"workers": options.workers})
     seen.set()
     health.ready = True

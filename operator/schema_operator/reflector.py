@@ -1,9 +1,8 @@
 """Keeping up with all objects of one kind: a list, and then a watch for ever.
 
-A run brings some fourteen events, so what an event costs decides what a burst
-costs. kopf, which could watch them, keeps a task and a worker for each object and
-builds much of what nobody here asks for; and of what was deleted while a watch was
-away it does not tell.
+Jobs and pods bring ten events a run, so what an event costs decides what a burst
+costs. kopf, which watches the resources themselves, keeps a task and a worker for
+each object and builds much of what nobody here asks for.
 """
 
 from __future__ import annotations

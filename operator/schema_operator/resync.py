@@ -1,7 +1,9 @@
 """Comparing what is known with what exists.
 
-A watch that begins again does not tell of what was deleted meanwhile, so what a
-list does not hold is taken out: after each list of a watch, and now and then.
+At the start nothing may be decided before everything that exists has been seen.
+Later it finds what went while nobody watched, for a watch that begins again does
+not tell of deletions, and whether the watch of the resources, which is not ours,
+still tells of anything.
 """
 
 from __future__ import annotations
@@ -22,11 +24,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SEEN_WITHIN: Final = 5.0
+"""Seconds until a list that was not seen in full is asked for again: something in it has gone."""
+
+_LOOK_EVERY: Final = 0.02
+
 _KINDS: Final = (api.RESOURCES, api.JOBS, api.PODS)
 
 
 class Resync:
-    """Lists metadata and nothing else."""
+    """Lists metadata and nothing else.
+
+    Attributes:
+        behind: whether resources were newer than what the watch had told, when last compared.
+    """
 
     def __init__(
         self,
@@ -45,11 +56,18 @@ class Resync:
             touched: is told of each resource that something vanished of, and of its database.
             clock: returns the present moment.
         """
+        self.behind = False
         self._client = client
         self._cache = cache
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._touched = touched
         self._clock = clock
+
+    async def seen(self) -> None:
+        """Return once every resource that exists has been seen; Jobs and pods are told in full."""
+        for namespace in self._namespaces:
+            while not await self._seen(namespace):
+                pass
 
     async def for_ever(self, every: timedelta) -> None:
         """Take out what has gone, again and again, at about that interval."""
@@ -57,6 +75,7 @@ class Resync:
             await asyncio.sleep(every.total_seconds() * random.uniform(0.8, 1.2))  # noqa: S311 - spreads requests, guards nothing
             try:
                 await self.prune()
+                self.behind = not all([await self._seen(one) for one in self._namespaces])
             except errors.ApiError as error:
                 log.warning("what exists could not be listed", extra={"error": str(error)})
 
@@ -96,6 +115,27 @@ class Resync:
             api.PODS: self._cache.pods,
         }
         return stores[kind]
+
+    async def _seen(self, namespace: str | None) -> bool:
+        """Return whether the watch has told of all that a list holds, at once or soon after."""
+        try:
+            missing, _ = await self._client.list_versions(api.RESOURCES, namespace)
+        except errors.ApiError as error:
+            log.warning("what exists could not be listed", extra={"error": str(error)})
+            await asyncio.sleep(_SEEN_WITHIN)
+            return False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _SEEN_WITHIN + len(missing) / 500
+        while True:
+            for _, view in self._cache.resources.names():
+                if missing.get(view.uid, view.resource_version + 1) <= view.resource_version:
+                    del missing[view.uid]
+            if not missing:
+                return True
+            if loop.time() >= until:
+                return False
+            # Looking takes the longer, the more there are.
+            await asyncio.sleep(_LOOK_EVERY + len(missing) / 20_000)
 
     def _gone(
         self, kind: str, namespace: str | None, uids: Container[str], version: int

@@ -75,17 +75,6 @@ class _Pod(_Failure, total=False):
     status: _PodStatus | str | None
 
 
-class _Resource(_Failure, total=False):
-    metadata: _Metadata
-    spec: Any
-    status: Any
-
-
-class _ResourceEvent(TypedDict):
-    type: str
-    object: _Resource
-
-
 class _JobEvent(TypedDict):
     type: str
     object: _Job
@@ -103,15 +92,6 @@ def read(content: bytes) -> Any:
         ValueError: it is none.
     """
     return _decode(content)
-
-
-def read_resource_event(line: bytes) -> dict[str, Any]:
-    """Return an event of a SchemaMigration, at least with what `projection.of_resource` asks for.
-
-    Raises:
-        ValueError: it is no JSON.
-    """
-    return _event(_decode_resource_event, line)
 
 
 def read_job_event(line: bytes) -> dict[str, Any]:
@@ -153,7 +133,6 @@ def _event(decode: Callable[[bytes], Any], line: bytes) -> dict[str, Any]:
 
 
 _decode: Final = msgspec.json.Decoder().decode
-_decode_resource_event: Final = msgspec.json.Decoder(_ResourceEvent).decode
 _decode_job_event: Final = msgspec.json.Decoder(_JobEvent).decode
 _decode_pod_event: Final = msgspec.json.Decoder(_PodEvent).decode
 _encode: Final = msgspec.json.Encoder().encode

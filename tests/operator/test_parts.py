@@ -8,12 +8,11 @@ import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from schema_operator import cli, errors, journal, names, program, resync, transport
+from schema_operator import cli, errors, journal, names, resync, transport
 from schema_operator.cache import Cache
 from schema_operator.health import Health
 from schema_operator.options import LogFormat, Options, PodDefaults
@@ -237,25 +236,44 @@ def test_what_exists_or_is_newer_than_the_list_stays() -> None:
     assert asyncio.run(made(listing, cache, []).prune()) == 0
 
 
-def test_nothing_is_decided_before_everything_was_listed() -> None:
+def test_nothing_is_decided_before_everything_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "_SEEN_WITHIN", 0.05)
+    cache = Cache()
+    listing = Listing(schemamigrations={UID: 5})
+
     async def work() -> None:
-        parts: Any = [SimpleNamespace(listed=asyncio.Event()) for _ in range(3)]
-        seen, health = asyncio.Event(), Health(lambda: b"")
-        options = Options(resync=timedelta(hours=1))
-        acting = asyncio.create_task(
-            program._act(options, made(Listing(), Cache(), []), parts, health, seen)
-        )
-        for part in parts:
-            await asyncio.sleep(0)
-            assert not seen.is_set()
-            assert not health.ready
-            part.listed.set()
-        async with asyncio.timeout(10):
-            await seen.wait()
-        assert health.ready
-        acting.cancel()
+        waiting = asyncio.create_task(made(listing, cache, []).seen())
+        async with asyncio.timeout(30):
+            while listing.asked < 3:  # noqa: ASYNC110 - a stand-in has no event to wait for
+                await asyncio.sleep(0)
+            assert not waiting.done()
+            cache.put_resource(view(5))
+            await waiting
 
     asyncio.run(work())
+
+
+def test_a_watch_of_the_resources_that_tells_nothing_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resync, "_SEEN_WITHIN", 0.0)
+    cache = Cache()
+    cache.put_resource(view(5))
+    listing = Listing(schemamigrations={UID: 6})
+    comparing = made(listing, cache, [])
+
+    async def work() -> None:
+        running = asyncio.create_task(comparing.for_ever(timedelta(milliseconds=1)))
+        async with asyncio.timeout(10):
+            while not comparing.behind:  # noqa: ASYNC110 - it is a flag that probes read
+                await asyncio.sleep(0)
+            cache.put_resource(view(6))
+            while comparing.behind:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(work())
+    assert len(cache.resources) == 1
 
 
 def test_a_key_reads_as_kubectl_writes_it() -> None:

@@ -104,18 +104,7 @@ def test_the_rest_is_passed_over() -> None:
     assert "spec" not in event["object"]
 
 
-def test_what_is_kept_of_a_resource_is_read() -> None:
-    annotations = {**METADATA["annotations"], names.ANNOTATION_REQUESTED_AT: "now"}
-    document = {
-        "metadata": {**METADATA, "generation": 3, "annotations": annotations},
-        "spec": {"image": "image", "podTemplate": {"env": [{"name": "A", "value": "1"}]}},
-        "status": {"observedGeneration": 2, "conditions": CONDITIONS},
-    }
-    event = wire.read_resource_event(line("ADDED", document))
-    assert projection.of_resource(event["object"]) == projection.of_resource(document)
-
-
-READERS = [wire.read_resource_event, wire.read_job_event, wire.read_pod_event]
+READERS = [wire.read_job_event, wire.read_pod_event]
 
 
 @pytest.mark.parametrize("read", READERS)
