@@ -24,6 +24,12 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds between tries of a revision that lost a lock; doubled each time, with jitter."""
 
 
+def pause_after(tries: int) -> float:
+    """Return how many seconds to pause after so many tries of a revision, from 1, before the jitter."""
+    # Doubling has reached the longest by then, and goes beyond all numbers where locks are waited for for hours.
+    return min(_FIRST_PAUSE * 2.0 ** min(tries - 1, 10), _LONGEST_PAUSE)
+
+
 class Walk:
     """Takes steps on the session of a run that holds the migrator's lock.
 
@@ -114,7 +120,7 @@ class Walk:
         """
         progress = self._progress
         progress.waiting_for_locks = True
-        pause = min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)
+        pause = pause_after(tries)
         wait = random.uniform(pause / 2, pause)  # noqa: S311 - spreads the tries, guards nothing
         blocker = progress.blocked_by
         if time.monotonic() + wait > self._deadline:

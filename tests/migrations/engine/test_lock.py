@@ -11,6 +11,7 @@ import pytest
 from schema_migrator.history import LOCK_CLASS
 from schema_migrator.report import version
 from schema_migrator.result import Outcome
+from schema_migrator.walk import pause_after
 from tests.fix_migrator import until
 
 if TYPE_CHECKING:
@@ -225,3 +226,12 @@ def test_a_reader_never_calls_a_live_run_dirty(engine: Engine) -> None:
 
     assert len(seen) > 20
     assert not any(seen)
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds"),
+    [(1, 0.2), (2, 0.4), (6, 6.4), (7, 10.0), (100_000, 10.0)],
+    ids=["first", "second", "sixth", "longest", "for days"],
+)
+def test_pauses_between_tries_double_up_to_the_longest(tries: int, seconds: float) -> None:
+    assert pause_after(tries) == pytest.approx(seconds)
