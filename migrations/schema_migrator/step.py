@@ -225,7 +225,7 @@ class Runner:
             database.restore(connection)
             outcome = marker.read(connection)
             if outcome == "applied" and not isinstance(error, MigratorError):
-                if following is not None and not isinstance(error, Stopped):
+                if following is not None and isinstance(error, psycopg.Error):
                     # It was the next step that could not begin, which is told when it begins alone.
                     return
                 if isinstance(error, Stopped):
