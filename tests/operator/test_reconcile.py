@@ -136,6 +136,13 @@ class Bench:
     def see_job(self, name: str) -> None:
         self.intake.job("MODIFIED", copy.deepcopy(self.server.jobs[name]))
 
+    async def ask_again(self, document: dict[str, Any]) -> None:
+        """Somebody asks for a run of a resource that is done."""
+        document["metadata"]["annotations"] = {names.ANNOTATION_REQUESTED_AT: "now"}
+        self.server.bump(document)
+        self.see()
+        await self.turns()
+
     def end(self, job: str, report: dict[str, Any] | None = None, code: int = 0) -> None:
         """A run ends and its Job is Complete."""
         ended = {
@@ -488,10 +495,7 @@ def test_jobs_go_only_after_the_status_that_reports_them_stands() -> None:
         await bench.turns()
         bench.end(bench.job)
         await bench.turns()
-        document["metadata"]["annotations"] = {names.ANNOTATION_REQUESTED_AT: "now"}
-        bench.server.bump(document)
-        bench.see()
-        await bench.turns()
+        await bench.ask_again(document)
         first, second = bench.server.jobs
         bench.server.failing["PATCH"] = [errors.UnavailableError(503, "busy")]
         bench.end(second)
@@ -557,10 +561,7 @@ def test_the_end_of_a_job_brings_a_turn_where_an_older_one_is_kept() -> None:
         await bench.turns()
         bench.end(bench.job)
         await bench.turns()
-        document["metadata"]["annotations"] = {names.ANNOTATION_REQUESTED_AT: "now"}
-        bench.server.bump(document)
-        bench.see()
-        await bench.turns()
+        await bench.ask_again(document)
         _, second = bench.server.jobs
         bench.end(second)
         assert len(bench.queue) == 1
