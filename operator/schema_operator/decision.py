@@ -199,6 +199,7 @@ def _next_attempt(retry: parts.Retry, run: Run, reason: Reason) -> datetime:
     attempt = max(run.job.attempt, 1)
     delay = retry.max_backoff
     if reason not in RETRIED:
-        delay = min(delay, retry.backoff * 2 ** min(attempt - 1, 30))
+        # From the shortest to the longest are twenty doublings; thirty from there no timedelta holds.
+        delay = min(delay, retry.backoff * 2 ** min(attempt - 1, 20))
     delay *= 1 - 0.2 * digests.fraction(run.job.digest, attempt)
     return moment.rounded_up(run.state.at + delay)

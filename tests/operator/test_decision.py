@@ -514,6 +514,14 @@ def test_the_backoff_doubles_up_to_its_maximum_less_at_most_a_fifth(
     assert step.again.microsecond == 0
 
 
+def test_the_longest_backoff_has_a_moment_after_any_number_of_attempts() -> None:
+    run = ended(Outcome.UNREACHABLE, attempt=2000)
+    day = {"limit": 1000, "backoff": "24h", "maxBackoff": "24h"}
+    step = decide(world(run, wants=wanted(spec(retry=day))))
+    assert step.again is not None
+    assert timedelta(hours=19) < step.again - NOW <= timedelta(hours=24)
+
+
 def test_the_next_attempt_is_the_same_moment_for_everybody() -> None:
     run = ended(Outcome.FAILED)
     later = dataclasses.replace(world(run), now=NOW + timedelta(seconds=3))
